@@ -1,2 +1,13 @@
 //! rowcast: a server in front of PostgreSQL that answers a GET at once, streams its rows to the
 //! caller's own channel, and announces every committed change to those who may see it.
+//!
+//! The data's path: `http` takes a request, `query` reads its URL against the `catalog`, `request`
+//! joins `postgres` with a `channel`, whose attachment a transport of `http` writes out. Beside it,
+//! `feed` reads the change log and hands batches through the `broker` to the channels.
+//!
+//! Imports point down only:
+//! `main → server → http → {request, feed} → {postgres, broker} → channel → {query, catalog, identity}
+//! → {cursor, snapshot, wire, config, error}`; a test holds us to it.
+
+pub mod error;
+pub mod snapshot;
