@@ -9,5 +9,18 @@
 //! `main → server → http → {request, feed} → {postgres, broker} → channel → {query, catalog, identity}
 //! → {cursor, snapshot, wire, config, error}`; a test holds us to it.
 
+pub mod broker;
+pub mod catalog;
+pub mod channel;
+pub mod config;
+pub mod cursor;
 pub mod error;
+pub mod feed;
+pub mod http;
+pub mod identity;
+pub mod postgres;
+pub mod query;
+pub mod request;
+pub mod server;
 pub mod snapshot;
+pub mod wire;

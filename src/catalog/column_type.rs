@@ -1,0 +1,33 @@
+//! The type of a column, as far as the encoder and the parameters need to know it.
+
+use std::sync::Arc;
+
+/// A PostgreSQL type (`pg_type`), resolved down to its parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnType {
+    /// `pg_type.oid`.
+    pub oid: u32,
+    /// The name to cast to, schema-qualified and quoted where needed (`format_type`).
+    pub name: Arc<str>,
+    /// What it is made of.
+    pub kind: TypeKind,
+}
+
+/// What a type is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TypeKind {
+    /// A base type, known by its oid.
+    Base,
+    /// An enum, with its labels in order.
+    Enum(Vec<Arc<str>>),
+    /// A domain over another type.
+    Domain(Box<ColumnType>),
+    /// An array of another type.
+    Array(Box<ColumnType>),
+    /// A range over another type.
+    Range(Box<ColumnType>),
+    /// A multirange over another type.
+    Multirange(Box<ColumnType>),
+    /// A row type, or anything else that is left to `to_json`.
+    Other,
+}

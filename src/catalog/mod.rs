@@ -1,0 +1,237 @@
+//! What is exposed: resources with their columns, keys, references and tenancy.
+//!
+//! Plain data with look-ups; `postgres::discovery` fills it, `query` and the SQL rendering read it.
+//! Knows neither SQL text nor connections.
+
+mod column_type;
+
+pub use column_type::{ColumnType, TypeKind};
+
+use std::{collections::HashMap, sync::Arc};
+
+/// PostgreSQL's object identifier of a relation.
+pub type Oid = u32;
+
+/// Everything that is exposed, as one immutable value: a change of the schema makes a new catalog.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    resources: HashMap<Arc<str>, Arc<Resource>>,
+    by_relation: HashMap<Oid, Arc<Resource>>,
+    /// Relations of the configured schemas that are not exposed, and why.
+    pub hidden: Vec<Hidden>,
+    /// What an operator should know; printed by `rowcast check`.
+    pub warnings: Vec<String>,
+}
+
+/// A relation that is not exposed.
+#[derive(Debug, Clone)]
+pub struct Hidden {
+    /// `schema.name`.
+    pub relation: String,
+    /// One sentence for a person.
+    pub reason: String,
+}
+
+impl Catalog {
+    /// A catalog of these resources.
+    pub fn new(resources: Vec<Resource>, hidden: Vec<Hidden>, warnings: Vec<String>) -> Self {
+        let resources: Vec<Arc<Resource>> = resources.into_iter().map(Arc::new).collect();
+        Self {
+            by_relation: resources
+                .iter()
+                .map(|it| (it.relation, it.clone()))
+                .collect(),
+            resources: resources
+                .into_iter()
+                .map(|it| (it.name.clone(), it))
+                .collect(),
+            hidden,
+            warnings,
+        }
+    }
+
+    /// The resource of this name.
+    pub fn resource(&self, name: &str) -> Option<&Arc<Resource>> {
+        self.resources.get(name)
+    }
+
+    /// The resource that this relation is.
+    pub fn relation(&self, oid: Oid) -> Option<&Arc<Resource>> {
+        self.by_relation.get(&oid)
+    }
+
+    /// All resources, in no particular order.
+    pub fn resources(&self) -> impl Iterator<Item = &Arc<Resource>> {
+        self.resources.values()
+    }
+}
+
+/// One exposed table or view.
+#[derive(Debug, Clone)]
+pub struct Resource {
+    /// The name on the wire.
+    pub name: Arc<str>,
+    /// The schema it lives in.
+    pub schema: Arc<str>,
+    /// The relation's name inside the schema.
+    pub table: Arc<str>,
+    /// The relation's object identifier.
+    pub relation: Oid,
+    /// What kind of relation it is.
+    pub kind: ResourceKind,
+    /// All columns in the table's order.
+    pub columns: Vec<Column>,
+    /// Indices into `columns` of the primary key, in key order. Empty: the resource is read-only
+    /// and its changes come as `reset`.
+    pub key: Vec<usize>,
+    /// How a row belongs to an organization.
+    pub tenancy: Tenancy,
+    /// Foreign keys from here to other relations.
+    pub references: Vec<Reference>,
+    /// Whether row-level security is enabled.
+    pub row_security: bool,
+    /// Relations other than itself that its policies read, found in `pg_depend` or configured.
+    pub visibility_depends_on: Vec<Oid>,
+    /// Index into `columns` of the configured `updated_at`.
+    pub updated_at: Option<usize>,
+    /// What a change announces.
+    pub announce: Announce,
+    /// Why its changes cannot be announced (a view, a missing right); `None`: it is live.
+    pub not_live: Option<String>,
+    /// What each known role may do with it.
+    pub privileges: HashMap<Arc<str>, Privileges>,
+}
+
+impl Resource {
+    /// The column of this name, with its index.
+    pub fn column(&self, name: &str) -> Option<(usize, &Column)> {
+        self.columns
+            .iter()
+            .enumerate()
+            .find(|(_, column)| &*column.name == name)
+    }
+
+    /// The key's columns, in key order.
+    pub fn key_columns(&self) -> impl Iterator<Item = &Column> {
+        self.key.iter().map(|index| &self.columns[*index])
+    }
+
+    /// Whether rows can be written at all, by anybody.
+    pub fn is_writable(&self) -> bool {
+        !self.key.is_empty() && self.tenancy != Tenancy::Shared && self.kind.is_writable()
+    }
+}
+
+/// The kinds of relation that can be exposed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResourceKind {
+    /// An ordinary table.
+    Table,
+    /// The parent of partitions.
+    PartitionedTable,
+    /// A view; its changes are not seen by triggers.
+    View {
+        /// Whether PostgreSQL inserts, updates and deletes through it (`pg_relation_is_updatable`).
+        updatable: bool,
+    },
+    /// A materialized view: read-only.
+    MaterializedView,
+    /// A foreign table.
+    ForeignTable,
+}
+
+impl ResourceKind {
+    fn is_writable(self) -> bool {
+        matches!(
+            self,
+            Self::Table
+                | Self::PartitionedTable
+                | Self::View { updatable: true }
+                | Self::ForeignTable
+        )
+    }
+}
+
+/// One column.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// Its name, in the table and on the wire.
+    pub name: Arc<str>,
+    /// `pg_attribute.attnum`.
+    pub number: i16,
+    /// Its type.
+    pub type_: ColumnType,
+    /// Declared `not null`.
+    pub not_null: bool,
+    /// Has a default, an identity or a generation expression.
+    pub has_default: bool,
+    /// `generated always as identity`: inserting a value needs `overriding system value`.
+    pub identity_always: bool,
+    /// `generated always as (…) stored`: never written.
+    pub generated: bool,
+    /// The type's equality operator is leakproof (`pg_proc`): it may run below the fence.
+    pub leakproof_equality: bool,
+}
+
+/// How a row belongs to an organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tenancy {
+    /// By its own column: an index into `columns`.
+    Column(usize),
+    /// Through a reference, to a resource that has an organization (perhaps through another one).
+    Via {
+        /// Index into `columns` of the referring column.
+        column: usize,
+        /// The relation referred to.
+        target: Oid,
+        /// `attnum` of the column there.
+        target_column: i16,
+    },
+    /// Seen by every organization, written by none.
+    Shared,
+    /// The whole database is one organization.
+    Single,
+}
+
+/// A foreign key.
+#[derive(Debug, Clone)]
+pub struct Reference {
+    /// The constraint's name.
+    pub constraint: Arc<str>,
+    /// Indices into `columns` of the referring columns.
+    pub columns: Vec<usize>,
+    /// The relation referred to.
+    pub target: Oid,
+    /// `attnum`s of the columns there, in the same order.
+    pub target_columns: Vec<i16>,
+}
+
+/// What a change of a row announces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Announce {
+    /// The whole row.
+    #[default]
+    Rows,
+    /// Its key only.
+    Keys,
+    /// Only that something changed: a `reset` of the resource.
+    Resource,
+}
+
+/// What a role may do with a resource (`has_table_privilege`, `has_column_privilege`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Privileges {
+    /// For each column, whether it may be read.
+    pub select: Vec<bool>,
+    /// For each column, whether a value may be inserted.
+    pub insert: Vec<bool>,
+    /// For each column, whether it may be updated.
+    pub update: Vec<bool>,
+    /// Whether rows may be deleted.
+    pub delete: bool,
+    /// Whether the table's policies bind this role. Not so for a superuser, a role with `BYPASSRLS`,
+    /// or an owner without `force row level security`; such a role is refused on a table with
+    /// row-level security.
+    pub row_security_binds: bool,
+}

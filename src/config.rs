@@ -1,0 +1,1 @@
+//! Every setting, limit and time-out, with units.

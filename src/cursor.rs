@@ -1,0 +1,1 @@
+//! Cursors: snapshots signed and bound to one database, opaque to callers.

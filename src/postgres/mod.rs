@@ -1,0 +1,2 @@
+//! PostgreSQL: pools, sessions, SQL rendering, row streams, writes, discovery, the managed local
+//! server. The only user of tokio-postgres. Knows neither HTTP nor channels.

@@ -1,0 +1,1 @@
+//! One asynchronous GET: query → rows → channel → exactly one terminal event.

@@ -1,0 +1,1 @@
+//! Builds the parts, the tower stack around the routes, and drains gracefully.
