@@ -1,1 +1,16 @@
 //! The one integration-test binary; its modules are named by concern.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test says what it does by its name"
+)]
+
+mod support;
+
+#[tokio::test]
+async fn a_database_of_its_own() {
+    let database = support::Database::with("create table t (id int primary key)").await;
+    assert_eq!(database.psql("select count(*) from t").await, "0");
+    database.finish().await;
+}
