@@ -5,6 +5,7 @@
 
 mod column_type;
 
+pub use crate::config::Announce;
 pub use column_type::{ColumnType, TypeKind};
 
 use std::{collections::HashMap, sync::Arc};
@@ -204,19 +205,6 @@ pub struct Reference {
     pub target: Oid,
     /// `attnum`s of the columns there, in the same order.
     pub target_columns: Vec<i16>,
-}
-
-/// What a change of a row announces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Announce {
-    /// The whole row.
-    #[default]
-    Rows,
-    /// Its key only.
-    Keys,
-    /// Only that something changed: a `reset` of the resource.
-    Resource,
 }
 
 /// What a role may do with a resource (`has_table_privilege`, `has_column_privilege`).

@@ -1,1 +1,0 @@
-//! Every setting, limit and time-out, with units.
