@@ -1,2 +1,4 @@
 //! PostgreSQL: pools, sessions, SQL rendering, row streams, writes, discovery, the managed local
 //! server. The only user of tokio-postgres. Knows neither HTTP nor channels.
+
+pub mod encode;
