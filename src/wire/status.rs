@@ -1,0 +1,70 @@
+//! The one table from kinds of error to HTTP statuses. It stands here, below `http`, because the
+//! problem in an `error` event names the status that the same problem would have had as an answer.
+
+use crate::error::Kind;
+use http::StatusCode;
+
+/// The status of the answer that tells of an error of this kind (RFC 9110 section 15, RFC 6585).
+pub fn status(kind: Kind) -> StatusCode {
+    match kind {
+        Kind::TokenMissing
+        | Kind::TokenInvalid
+        | Kind::TokenExpired
+        | Kind::TokenExpiring
+        | Kind::ClaimMissing
+        | Kind::PassInvalid => StatusCode::UNAUTHORIZED,
+
+        Kind::RoleNotAllowed
+        | Kind::OrganizationNotAllowed
+        | Kind::IdentityMismatch
+        | Kind::RowNotAllowed
+        | Kind::PermissionDenied => StatusCode::FORBIDDEN,
+
+        Kind::RouteUnknown
+        | Kind::ResourceUnknown
+        | Kind::RowUnknown
+        | Kind::RequestUnknown
+        | Kind::ChannelUnknown => StatusCode::NOT_FOUND,
+
+        Kind::QueryMalformed
+        | Kind::ColumnUnknown
+        | Kind::ValueInvalid
+        | Kind::BodyMalformed
+        | Kind::HeaderMalformed
+        | Kind::ConstraintViolation
+        | Kind::DataInvalid
+        | Kind::StatementInvalid
+        | Kind::Raised
+        | Kind::CommandMalformed
+        | Kind::SequenceInvalid
+        | Kind::CursorInvalid => StatusCode::BAD_REQUEST,
+
+        Kind::MethodNotAllowed | Kind::ResourceReadOnly => StatusCode::METHOD_NOT_ALLOWED,
+        Kind::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+        Kind::RequestTimeout | Kind::RequestStalled | Kind::RequestUnread => {
+            StatusCode::REQUEST_TIMEOUT
+        }
+        Kind::UniqueViolation
+        | Kind::ReferenceViolation
+        | Kind::Conflict
+        | Kind::RequestIdInUse
+        | Kind::RequestCancelled => StatusCode::CONFLICT,
+        Kind::ChannelEnded => StatusCode::GONE,
+        Kind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        Kind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Kind::UrlTooLong => StatusCode::URI_TOO_LONG,
+        Kind::MediaTypeUnsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Kind::TooManyRequests | Kind::TooManyChannels => StatusCode::TOO_MANY_REQUESTS,
+        Kind::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+
+        Kind::NotSupported => StatusCode::NOT_IMPLEMENTED,
+        Kind::StatementTimeout => StatusCode::GATEWAY_TIMEOUT,
+        Kind::DatabaseUnavailable
+        | Kind::Overloaded
+        | Kind::TooManyConnections
+        | Kind::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::Internal | Kind::ConfigurationInvalid | Kind::CommandFailed => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    }
+}
