@@ -6,7 +6,9 @@
 -- whole load.
 do $$
 begin
-    create role helpdesk_agent nologin;
+    if not exists (select from pg_roles where rolname = 'helpdesk_agent') then
+        create role helpdesk_agent nologin;
+    end if;
 exception
     when duplicate_object or unique_violation then null;
 end
