@@ -6,6 +6,7 @@
     reason = "a test says what it does by its name"
 )]
 
+mod documents;
 mod helpdesk;
 mod support;
 

@@ -30,24 +30,70 @@ pub enum Shape {
     Number,
     /// A list of texts; separated by commas in the environment.
     Texts,
+    /// `true` or `false`.
+    Switch,
     /// One of these words.
     Word(&'static [&'static str]),
 }
 
+impl Shape {
+    /// Reads a value that was given as text, on the command line or in the environment.
+    pub(super) fn read_text(self, text: &str) -> Result<toml::Value, String> {
+        match self {
+            Shape::Text | Shape::Secret | Shape::Word(_) => Ok(text.into()),
+            Shape::Number => match text.trim().replace('_', "").parse::<i64>() {
+                Ok(number) => Ok(number.into()),
+                Err(_) => Err(self.expected()),
+            },
+            Shape::Texts => Ok(text
+                .split(',')
+                .map(str::trim)
+                .filter(|part| !part.is_empty())
+                .map(str::to_owned)
+                .collect::<Vec<String>>()
+                .into()),
+            Shape::Switch => match text.trim() {
+                "true" => Ok(true.into()),
+                "false" => Ok(false.into()),
+                _ => Err(self.expected()),
+            },
+        }
+    }
+
+    /// What a value of this shape has to be, to complete "must be …".
+    pub(super) fn expected(self) -> String {
+        match self {
+            Shape::Text | Shape::Secret => "text in quotes".to_owned(),
+            Shape::Number => "a whole number that is not negative".to_owned(),
+            Shape::Texts => "a list of texts".to_owned(),
+            Shape::Switch => "true or false".to_owned(),
+            Shape::Word(words) => {
+                let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+                quoted.join(" or ")
+            }
+        }
+    }
+}
+
 /// A type that a setting can have.
-pub(super) trait SettingValue {
+pub(super) trait SettingValue: Sized {
     /// The shape of its values.
     const SHAPE: Shape;
     /// The value as it stands in the file; `None` where it is not set.
     fn to_toml(&self) -> Option<toml::Value>;
+    /// Reads the value; the error completes "must be …" and never repeats what was given, which may
+    /// be a secret in the wrong place.
+    fn from_toml(value: &toml::Value) -> Result<Self, String>;
 }
 
 /// A group of settings that stand together in one table of the file.
 pub(super) trait Section {
     /// What the section is about: one paragraph.
-    const MEANING: &'static [&'static str];
+    fn meaning(&self) -> String;
     /// The settings in the order of their declaration, with the values that they have here.
     fn settings(&self) -> Vec<Setting>;
+    /// Sets one setting; `None` if there is none of that name. The error completes "must be …".
+    fn set(&mut self, name: &str, value: &toml::Value) -> Option<Result<(), String>>;
 }
 
 /// Joins the lines of a doc comment to one paragraph.
@@ -65,8 +111,7 @@ macro_rules! section {
         }
     ) => {
         $(#[doc = $about])+
-        #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
-        #[serde(default, deny_unknown_fields)]
+        #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct $section {
             $( $(#[doc = $meaning])+ pub $name: $type, )+
         }
@@ -78,7 +123,9 @@ macro_rules! section {
         }
 
         impl $crate::config::declare::Section for $section {
-            const MEANING: &'static [&'static str] = &[$($about),+];
+            fn meaning(&self) -> String {
+                $crate::config::declare::paragraph(&[$($about),+])
+            }
 
             fn settings(&self) -> Vec<$crate::config::declare::Setting> {
                 use $crate::config::declare::{Setting, SettingValue, paragraph};
@@ -88,6 +135,16 @@ macro_rules! section {
                     shape: <$type as SettingValue>::SHAPE,
                     value: self.$name.to_toml(),
                 }, )+ ]
+            }
+
+            fn set(&mut self, name: &str, value: &toml::Value) -> Option<Result<(), String>> {
+                use $crate::config::declare::SettingValue;
+                match name {
+                    $( stringify!($name) => Some(<$type as SettingValue>::from_toml(value).map(
+                        |value| self.$name = value,
+                    )), )+
+                    _ => None,
+                }
             }
         }
     };
@@ -101,14 +158,20 @@ macro_rules! words {
         pub enum $name:ident { $( $(#[$meaning:meta])+ $variant:ident = $word:literal, )+ }
     ) => {
         $(#[$about])+
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-        pub enum $name { $( $(#[$meaning])+ #[serde(rename = $word)] $variant, )+ }
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        pub enum $name { $( $(#[$meaning])+ $variant, )+ }
 
         impl $crate::config::declare::SettingValue for $name {
             const SHAPE: $crate::config::declare::Shape =
                 $crate::config::declare::Shape::Word(&[$($word),+]);
             fn to_toml(&self) -> Option<toml::Value> {
                 Some(match self { $( Self::$variant => $word.into(), )+ })
+            }
+            fn from_toml(value: &toml::Value) -> Result<Self, String> {
+                match value.as_str() {
+                    $( Some($word) => Ok(Self::$variant), )+
+                    _ => Err(Self::SHAPE.expected()),
+                }
             }
         }
     };
@@ -120,12 +183,19 @@ impl SettingValue for String {
     fn to_toml(&self) -> Option<toml::Value> {
         Some(self.as_str().into())
     }
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        let text = value.as_str().ok_or_else(|| Self::SHAPE.expected())?;
+        Ok(text.to_owned())
+    }
 }
 
 impl SettingValue for Secret {
     const SHAPE: Shape = Shape::Secret;
     fn to_toml(&self) -> Option<toml::Value> {
         Some("…".into())
+    }
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        String::from_toml(value).map(Self::from)
     }
 }
 
@@ -134,12 +204,31 @@ impl SettingValue for Vec<String> {
     fn to_toml(&self) -> Option<toml::Value> {
         Some(self.clone().into())
     }
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        let texts = value.as_array().ok_or_else(|| Self::SHAPE.expected())?;
+        let text = |it: &toml::Value| it.as_str().map(str::to_owned);
+        let texts: Option<Self> = texts.iter().map(text).collect();
+        texts.ok_or_else(|| Self::SHAPE.expected())
+    }
+}
+
+impl SettingValue for bool {
+    const SHAPE: Shape = Shape::Switch;
+    fn to_toml(&self) -> Option<toml::Value> {
+        Some((*self).into())
+    }
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        value.as_bool().ok_or_else(|| Self::SHAPE.expected())
+    }
 }
 
 impl<T: SettingValue> SettingValue for Option<T> {
     const SHAPE: Shape = T::SHAPE;
     fn to_toml(&self) -> Option<toml::Value> {
         self.as_ref().and_then(T::to_toml)
+    }
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        T::from_toml(value).map(Some)
     }
 }
 
@@ -150,6 +239,14 @@ macro_rules! number_settings {
             fn to_toml(&self) -> Option<toml::Value> {
                 // A default beyond TOML's integers would be a mistake in the declaration.
                 Some(i64::try_from(*self).expect("a default within 63 bits").into())
+            }
+            fn from_toml(value: &toml::Value) -> Result<Self, String> {
+                let number = value.as_integer().ok_or_else(|| Self::SHAPE.expected())?;
+                Self::try_from(number).map_err(|_| if number < 0 {
+                    Self::SHAPE.expected()
+                } else {
+                    format!("at most {}", Self::MAX)
+                })
             }
         }
     )+ };

@@ -1,26 +1,42 @@
 //! The settings of one resource, `[resources.<name>]`.
 
-use std::str::FromStr;
+use super::declare::{SettingValue, Shape, section, words};
 
-/// How one resource departs from what discovery and `[tenancy]` say.
-#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ResourceConfig {
-    /// How its rows belong to an organization.
-    pub organization: Option<OrganizationRule>,
-    /// The column that tells when a row was last updated, for `modified_since` with a time.
-    pub updated_at: Option<String>,
-    /// What a change of one of its rows announces.
-    pub announce: Announce,
-    /// Whether each row has a secret key that signals about it need.
-    pub key: bool,
-    /// Tables that its row-level security reads, apart from those that PostgreSQL knows of.
-    pub visibility_depends_on: Vec<String>,
+section! {
+    /// How one resource departs from what the database and `[tenancy]` say: one table per resource,
+    /// `[resources.tickets]`.
+    pub struct ResourceConfig {
+        /// How its rows belong to an organization: `column:<name>`, a column of its own;
+        /// `via:<column>`, through a reference to a resource that has an organization; `shared`,
+        /// every organization reads all rows and none writes. Not set: by `tenancy.column`.
+        organization: Option<OrganizationRule> = None,
+        /// The column that tells when a row was last updated, for `modified_since` with a time.
+        updated_at: Option<String> = None,
+        /// What a change of one of its rows announces: the whole row, its key, or only that
+        /// something changed (a `reset` of the resource).
+        announce: Announce = Announce::default(),
+        /// Whether each row has a secret key, which signals about it then need.
+        key: bool = false,
+        /// Tables that its row-level security reads, apart from those that PostgreSQL knows of.
+        visibility_depends_on: Vec<String> = Vec::new(),
+    }
+}
+
+words! {
+    /// What a change of a row announces.
+    pub enum Announce {
+        /// The whole row.
+        #[default]
+        Rows = "rows",
+        /// Its key only.
+        Keys = "keys",
+        /// Only that something changed: a `reset` of the resource.
+        Resource = "resource",
+    }
 }
 
 /// How the rows of a resource belong to an organization.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OrganizationRule {
     /// `column:<name>`: by a column of its own.
     Column(String),
@@ -30,38 +46,24 @@ pub enum OrganizationRule {
     Shared,
 }
 
-impl FromStr for OrganizationRule {
-    type Err = String;
+impl SettingValue for OrganizationRule {
+    const SHAPE: Shape = Shape::Text;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn to_toml(&self) -> Option<toml::Value> {
+        Some(match self {
+            Self::Column(name) => format!("column:{name}").into(),
+            Self::Via(column) => format!("via:{column}").into(),
+            Self::Shared => "shared".into(),
+        })
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        let text = value.as_str().unwrap_or_default();
         match text.split_once(':') {
             Some(("column", name)) if !name.is_empty() => Ok(Self::Column(name.to_owned())),
-            Some(("via", name)) if !name.is_empty() => Ok(Self::Via(name.to_owned())),
+            Some(("via", column)) if !column.is_empty() => Ok(Self::Via(column.to_owned())),
             None if text == "shared" => Ok(Self::Shared),
-            _ => Err(format!(
-                "{text:?} is not one of `column:<name>`, `via:<column>`, `shared`"
-            )),
+            _ => Err("\"column:<name>\", \"via:<column>\" or \"shared\"".to_owned()),
         }
     }
-}
-
-impl TryFrom<String> for OrganizationRule {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-/// What a change of a row announces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Announce {
-    /// The whole row.
-    #[default]
-    Rows,
-    /// Its key only.
-    Keys,
-    /// Only that something changed: a `reset` of the resource.
-    Resource,
 }

@@ -3,8 +3,7 @@
 use std::fmt;
 
 /// A secret setting: a key, or a URL that may hold a password. Printing it prints an ellipsis.
-#[derive(Clone, PartialEq, Eq, serde::Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {

@@ -1,0 +1,192 @@
+//! Documents that follow from the code: settings and error kinds. Each is rendered here and compared
+//! with the file in the repository; `UPDATE_DOCUMENTS=1 cargo test --test all documents` writes them.
+
+use rowcast::config::{Config, SHORT_VARIABLES, Setting, Shape, variable_name};
+use std::{fmt::Write as _, path::Path};
+
+#[test]
+fn configuration_is_documented() {
+    agrees("docs/CONFIGURATION.md", &configuration());
+}
+
+#[test]
+fn the_example_names_every_setting() {
+    agrees("config.example.toml", &example());
+}
+
+#[test]
+fn the_example_sets_nothing_but_defaults() {
+    // Every setting stands commented out with its default; taking the marks off must load, and must
+    // change nothing but what has no default.
+    let uncommented: String = example()
+        .lines()
+        .filter_map(|line| match line.strip_prefix('#') {
+            Some(setting) if !setting.starts_with(' ') => Some(setting),
+            Some(_) => None,
+            None => Some(line),
+        })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("rowcast.toml"), uncommented).expect("written");
+    let sources = rowcast::config::Sources {
+        folder: folder.path().to_owned(),
+        ..Default::default()
+    };
+    let mut config = rowcast::config::load(&sources).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.resources.len(), 1);
+    assert!(config.auth.jwt_secret.is_some() && config.database.url.is_some());
+    config.resources.clear();
+    config.auth.jwt_secret = None;
+    config.auth.audience = None;
+    config.database.url = None;
+    config.database.default_role = None;
+    config.database.anonymous_role = None;
+    assert_eq!(config, Config::default());
+}
+
+/// Fails where the file differs from what the code says, unless it was asked to write it.
+fn agrees(path: &str, expected: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
+        std::fs::write(&path, expected).expect("the document can be written");
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == expected,
+        "{} is not what the code says; `UPDATE_DOCUMENTS=1 cargo test --test all documents` writes it",
+        path.display()
+    );
+}
+
+fn configuration() -> String {
+    let mut text = String::from(
+        "# Configuration
+
+Flags beat environment variables, which beat `rowcast.toml`, which beats the defaults. The file is
+named by `--config` or `ROWCAST_CONFIG`; otherwise `rowcast.toml` is read from the working folder, if
+it is there. A setting that is unknown or does not fit is refused when the program starts, with the
+file and line, the variable or the flag where it stands. [config.example.toml](../config.example.toml)
+has every setting with its default.
+
+Every setting but those of single resources has an environment variable, named in its table below.
+Lists are separated by commas there; an empty variable counts as not set. These have a short name too:
+
+| variable | setting |
+| --- | --- |
+",
+    );
+    for (variable, setting) in SHORT_VARIABLES {
+        writeln!(text, "| `{variable}` | `{setting}` |").expect("text grows");
+    }
+    text.push_str(
+        "
+Names end in their unit: `_ms` milliseconds, `_s` seconds, `_bytes` bytes, `_percent` percent. This
+page is written from the code by a test.
+",
+    );
+    for section in Config::default().sections() {
+        let single = section.name.starts_with("resources.");
+        writeln!(text, "\n## `[{}]`\n\n{}\n", section.name, section.meaning).expect("text grows");
+        text.push_str(if single {
+            "| setting | default | meaning |\n| --- | --- | --- |\n"
+        } else {
+            "| setting and variable | default | meaning |\n| --- | --- | --- |\n"
+        });
+        for setting in &section.settings {
+            let variable = variable_name(&format!("{}.{}", section.name, setting.name));
+            let name = match single {
+                true => format!("`{}`", setting.name),
+                false => format!("`{}` <br> `{variable}`", setting.name),
+            };
+            let default = setting.value.as_ref().map(|value| format!("`{value}`"));
+            let default = default.unwrap_or_else(|| "not set".to_owned());
+            let meaning = format!("{}{}", setting.meaning, choices(setting)).replace('|', "\\|");
+            writeln!(text, "| {name} | {default} | {meaning} |").expect("text grows");
+        }
+    }
+    text.push_str(SINGLE_TENANT);
+    text
+}
+
+const SINGLE_TENANT: &str = "
+## One organization
+
+`tenancy = \"single\"`, at the top of the file or in `[tenancy]`, exposes every table of the configured
+schemas, for reading and writing, as one organization: for applications with one tenant, and for trying
+rowcast on a database that knows no organizations. Tokens then need no organization, and one that they
+carry is not looked at.
+
+## Callers without a token
+
+Without `database.anonymous_role` they are refused (401). With it they run under that role, with
+that `role` as their only claim, and belong to no organization: they see resources that are `shared`, and nothing of any
+organization; with `tenancy = \"single\"` they belong to the one organization like everybody.
+";
+
+fn example() -> String {
+    let mut text = String::from(
+        "# Every setting of rowcast with its default. A line that begins with `#` and no space is a setting:
+# take the `#` off and change it. docs/CONFIGURATION.md says the same as a table, with the environment
+# variables, which beat this file as flags beat them.
+",
+    );
+    for section in Config::default().sections() {
+        let name = section.name.replace("<name>", "tickets");
+        writeln!(text, "\n{}", comment(&section.meaning)).expect("text grows");
+        let table = format!("[{name}]");
+        let mark = if name.starts_with("resources.") {
+            "#"
+        } else {
+            ""
+        };
+        writeln!(text, "{mark}{table}").expect("text grows");
+        for setting in &section.settings {
+            let meaning = format!("{}{}", setting.meaning, choices(setting));
+            writeln!(text, "{}", comment(&meaning)).expect("text grows");
+            let value = setting.value.clone().map(|value| value.to_string());
+            let value = value.unwrap_or_else(|| sample(section.name, setting.name).to_owned());
+            writeln!(text, "#{} = {value}", setting.name).expect("text grows");
+        }
+    }
+    text
+}
+
+/// What the example shows for a setting that has no default.
+fn sample(section: &str, name: &str) -> &'static str {
+    match (section, name) {
+        ("database", "url") => "\"postgres://app:password@localhost:5432/app\"",
+        ("database", "default_role") => "\"app_user\"",
+        ("database", "anonymous_role") => "\"app_anonymous\"",
+        ("auth", "jwt_secret") => "\"at least 32 random bytes: openssl rand -base64 32\"",
+        ("auth", "audience") => "\"https://api.example.com\"",
+        ("resources.<name>", "organization") => "\"column:organization_id\"",
+        ("resources.<name>", "updated_at") => "\"updated_at\"",
+        _ => panic!("[{section}] {name} has no default: give it a sample here"),
+    }
+}
+
+fn choices(setting: &Setting) -> String {
+    match setting.shape {
+        Shape::Word(words) => {
+            let words: Vec<String> = words.iter().map(|word| format!("`\"{word}\"`")).collect();
+            format!(" One of {}.", words.join(", "))
+        }
+        _ => String::new(),
+    }
+}
+
+/// Wraps a paragraph into comment lines of at most 100 characters.
+fn comment(paragraph: &str) -> String {
+    let mut lines: Vec<String> = vec![String::from("#")];
+    for word in paragraph.split_whitespace() {
+        let line = lines.last_mut().expect("there is one from the start");
+        if line.len() + 1 + word.len() > 100 {
+            lines.push(format!("# {word}"));
+        } else {
+            line.push(' ');
+            line.push_str(word);
+        }
+    }
+    lines.join("\n")
+}
