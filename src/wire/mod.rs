@@ -1,6 +1,9 @@
 //! Every JSON shape and header a caller sees; the only place that encodes for callers.
 
+pub mod event;
+mod events;
 pub mod problem;
 mod status;
 
+pub use events::Events;
 pub use status::status;
