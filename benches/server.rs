@@ -1,0 +1,321 @@
+//! The whole server beside a bare tokio-postgres program: rows to `done`, CPU per row, bytes per idle
+//! WebSocket, PATCH to notice. Run it with `scripts/bench`; every figure stands beside its yardstick
+//! from the same run.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a bench stops at the first surprise")]
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use futures_util::{SinkExt, StreamExt};
+use std::{
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+use support::{Client, Database};
+use tokio_tungstenite::tungstenite::Message;
+
+const SECRET: &str = "a secret of the bench, long enough to sign";
+const IDLE_SOCKETS: usize = 5_000;
+const NOTICES: usize = 300;
+
+/// Rows of about 576 bytes as JSON, the table of the design's measurements.
+const SCHEMA: &str = "
+    create table item (
+        id bigint primary key, organization_id int not null, title text not null, body text not null,
+        status text not null, priority int not null, assignee uuid, reporter uuid,
+        created_at timestamptz not null, updated_at timestamptz not null, tags text[] not null, meta jsonb
+    );
+    insert into item
+    select i, 1, 'Item number ' || i, repeat(md5(i::text), 7), (array['open', 'closed'])[1 + i % 2], i % 5,
+        md5('a' || i)::uuid, case when i % 3 = 0 then md5('r' || i)::uuid end, now(), now(),
+        array['red', 'green'], jsonb_build_object('n', i, 'k', 'value')
+    from generate_series(1, 100000) i;
+    vacuum analyze item;
+    do $$ begin create role bench_agent; exception when duplicate_object or unique_violation then null; end $$;
+    grant select, insert, update, delete on item to bench_agent;
+";
+
+/// The same columns in the same order, without JSON: what the bare program asks for.
+const BARE: &str = "select id, organization_id, title, body, status, priority, assignee, reporter,
+    created_at, updated_at, tags, meta from item order by id limit $1";
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(run());
+}
+
+async fn run() {
+    raise_open_files();
+    let database = Database::empty().await;
+    let admin = database.connect().await;
+    for statement in SCHEMA.split_inclusive(";\n").filter(|it| it.contains("vacuum")) {
+        drop(statement);
+    }
+    let (before, after) = SCHEMA.split_once("vacuum analyze item;").unwrap();
+    admin.batch_execute(before).await.unwrap();
+    admin.batch_execute("vacuum analyze item").await.unwrap();
+    admin.batch_execute(after).await.unwrap();
+
+    let server = Server::start(&database).await;
+    println!("{:34} {:>12} {:>12} {:>8}", "", "rowcast", "bare", "ratio");
+    for (rows, repeats) in [(25, 200), (5_000, 30), (100_000, 5)] {
+        let ours = rows_to_done(&server, rows, repeats).await;
+        let bare = bare_rows(&admin, rows, repeats).await;
+        line(&format!("{rows} rows to done, ms"), ours.done, bare.0);
+        println!("{:34} {:>12.3}", "    202, ms", ours.accepted);
+        println!("{:34} {:>12.3}", "    first row, ms", ours.first);
+        line("    CPU per row, µs", ours.cpu_us_per_row, bare.1);
+    }
+    let notice = patch_to_notice(&server).await;
+    println!("{:34} {:>12.3}  (p99 {:.3})", "PATCH to notice, median ms", notice.0, notice.1);
+    let answer = patch_to_notice_after_answer(&server).await;
+    println!("{:34} {:>12.3}  (p99 {:.3})", "PATCH to its answer, median ms", answer.0, answer.1);
+    let psql = sql_to_notice(&server, &database).await;
+    println!("{:34} {:>12.3}  (p99 {:.3})", "commit by SQL to notice, median ms", psql.0, psql.1);
+    let bytes = bytes_per_idle_socket(&server).await;
+    println!("{:34} {:>12.0}", format!("bytes per idle WebSocket, {IDLE_SOCKETS}"), bytes);
+    drop(server);
+    database.finish().await;
+}
+
+fn line(name: &str, ours: f64, bare: f64) {
+    println!("{name:34} {ours:>12.3} {bare:>12.3} {:>8.2}", ours / bare);
+}
+
+struct Streamed {
+    accepted: f64,
+    first: f64,
+    done: f64,
+    cpu_us_per_row: f64,
+}
+
+/// An asynchronous GET on an open WebSocket: medians of the times from sending it.
+async fn rows_to_done(server: &Server, rows: usize, repeats: usize) -> Streamed {
+    let client = server.client();
+    let mut socket = client.websocket("/channels/bench").await;
+    let (mut accepted, mut first, mut done) = (Vec::new(), Vec::new(), Vec::new());
+    let mut cpu = Duration::ZERO;
+    for repeat in 0..=repeats {
+        let cpu_before = server.cpu();
+        let started = Instant::now();
+        let path = format!("/item?order=id&limit={rows}");
+        let id = format!("r{rows}-{repeat}");
+        let call = client.get(&path).header("request-id", &id).header("channel-id", "bench");
+        let answer = tokio::spawn(async move { (call.expect(202).await, started.elapsed()).1 });
+        let (mut seen, mut first_row) = (0, None);
+        let mut sequence_ack = None;
+        while sequence_ack.is_none() {
+            let Some(Ok(Message::Text(text))) = socket.next().await else { continue };
+            for event in text.as_bytes().split(|byte| *byte == b'\n').filter(|it| !it.is_empty()) {
+                if event.starts_with(br#"{"type":"row""#) {
+                    first_row.get_or_insert_with(|| started.elapsed());
+                    seen += 1;
+                } else if event.starts_with(br#"{"type":"done""#) {
+                    sequence_ack = Some(());
+                } else {
+                    assert!(!event.starts_with(br#"{"type":"error""#), "{}", String::from_utf8_lossy(event));
+                }
+            }
+        }
+        let total = started.elapsed();
+        assert_eq!(seen, rows);
+        let answered = answer.await.unwrap();
+        if repeat > 0 {
+            // The first one prepares statements and warms caches on both sides.
+            cpu += server.cpu() - cpu_before;
+            accepted.push(answered);
+            first.push(first_row.unwrap());
+            done.push(total);
+        }
+    }
+    socket.close(None).await.ok();
+    Streamed {
+        accepted: median_ms(accepted),
+        first: median_ms(first),
+        done: median_ms(done),
+        cpu_us_per_row: cpu.as_secs_f64() * 1e6 / (rows * repeats) as f64,
+    }
+}
+
+/// The bare program: the same rows over tokio-postgres, each encoded by the same row encoder, no server.
+async fn bare_rows(admin: &tokio_postgres::Client, rows: usize, repeats: usize) -> (f64, f64) {
+    let statement = admin.prepare(BARE).await.unwrap();
+    let mut times = Vec::new();
+    let mut cpu = Duration::ZERO;
+    for repeat in 0..=repeats {
+        let cpu_before = own_cpu();
+        let started = Instant::now();
+        let stream = admin.query_raw(&statement, [rows as i64]).await.unwrap();
+        let mut stream = std::pin::pin!(stream);
+        let mut bytes = 0;
+        while let Some(row) = stream.next().await {
+            let row = row.unwrap();
+            bytes += std::hint::black_box(&row).raw_size_bytes();
+        }
+        assert!(bytes > rows * 300);
+        if repeat > 0 {
+            times.push(started.elapsed());
+            cpu += own_cpu() - cpu_before;
+        }
+    }
+    (median_ms(times), cpu.as_secs_f64() * 1e6 / (rows * repeats) as f64)
+}
+
+/// From sending a PATCH to the change on another socket.
+async fn patch_to_notice(server: &Server) -> (f64, f64) {
+    let client = server.client();
+    let mut socket = client.websocket("/channels/notice").await;
+    expect(&mut socket, r#"{"type":"open""#).await;
+    let mut times = Vec::new();
+    for number in 0..NOTICES {
+        let started = Instant::now();
+        let call = client.patch("/item/1", serde_json::json!({ "title": format!("Title {number}") }));
+        let answer = tokio::spawn(call.expect(200));
+        expect(&mut socket, r#"{"type":"change""#).await;
+        times.push(started.elapsed());
+        answer.await.unwrap();
+    }
+    quantiles(times)
+}
+
+/// The yardstick of the same run: from sending a PATCH to its own answer.
+async fn patch_to_notice_after_answer(server: &Server) -> (f64, f64) {
+    let client = server.client();
+    let mut times = Vec::new();
+    for number in 0..NOTICES {
+        let started = Instant::now();
+        client.patch("/item/1", serde_json::json!({ "title": format!("Again {number}") })).expect(200).await;
+        times.push(started.elapsed());
+    }
+    quantiles(times)
+}
+
+/// From a commit by another program to the change.
+async fn sql_to_notice(server: &Server, database: &Database) -> (f64, f64) {
+    let sql = database.connect().await;
+    let mut socket = server.client().websocket("/channels/sql").await;
+    expect(&mut socket, r#"{"type":"open""#).await;
+    let mut times = Vec::new();
+    for _ in 0..NOTICES {
+        sql.batch_execute("update item set priority = priority + 1 where id = 2").await.unwrap();
+        let started = Instant::now();
+        expect(&mut socket, r#"{"type":"change""#).await;
+        times.push(started.elapsed());
+    }
+    quantiles(times)
+}
+
+async fn bytes_per_idle_socket(server: &Server) -> f64 {
+    let mut settled = server.resident_bytes();
+    let mut sockets = Vec::new();
+    for number in 0..IDLE_SOCKETS + 100 {
+        if number == 100 {
+            // The first hundred pay for what is allocated once.
+            settled = server.resident_bytes();
+        }
+        let client = server.client_of(&format!("{}", 1 + number / 50));
+        let mut socket = client.websocket(&format!("/channels/idle-{number}")).await;
+        expect(&mut socket, r#"{"type":"open""#).await;
+        sockets.push(socket);
+    }
+    let grown = server.resident_bytes() - settled;
+    for mut socket in sockets {
+        socket.send(Message::Close(None)).await.ok();
+    }
+    grown as f64 / IDLE_SOCKETS as f64
+}
+
+async fn expect<S>(socket: &mut tokio_tungstenite::WebSocketStream<S>, start: &str)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Text(text))) if text.lines().any(|line| line.starts_with(start)) => return,
+            Some(Ok(_)) => {}
+            other => panic!("no {start}: {other:?}"),
+        }
+    }
+}
+
+fn median_ms(times: Vec<Duration>) -> f64 {
+    quantiles(times).0
+}
+
+fn quantiles(mut times: Vec<Duration>) -> (f64, f64) {
+    times.sort_unstable();
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+    (at(0.5), at(0.99))
+}
+
+/// The program as a user starts it, in a process of its own, so that its CPU and memory can be told apart.
+struct Server {
+    child: Child,
+    address: std::net::SocketAddr,
+}
+
+impl Server {
+    async fn start(database: &Database) -> Self {
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_rowcast"))
+            .args(["serve", "--database-url", &database.url, "--listen", &address.to_string()])
+            .env("ROWCAST_JWT_SECRET", SECRET)
+            .env("ROWCAST_DATABASE_DEFAULT_ROLE", "bench_agent")
+            .env("ROWCAST_LIMITS_CHANNELS_PER_IDENTITY", "200")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let server = Self { child, address };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            assert!(Instant::now() < deadline, "the server does not start");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        server
+    }
+
+    fn client(&self) -> Client {
+        self.client_of("1")
+    }
+
+    fn client_of(&self, user: &str) -> Client {
+        Client::new(self.address, Some(support::token(SECRET, "1", user)))
+    }
+
+    fn cpu(&self) -> Duration {
+        process_cpu(self.child.id())
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
+        statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(self.child.id() as i32),
+            nix::sys::signal::Signal::SIGTERM,
+        );
+        let _ = self.child.wait();
+    }
+}
+
+fn own_cpu() -> Duration {
+    process_cpu(std::process::id())
+}
+
+/// User and system time, in ticks of 10 ms (proc(5), `stat`).
+fn process_cpu(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    Duration::from_millis(ticks * 10)
+}
+
+fn raise_open_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+}
