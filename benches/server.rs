@@ -1,7 +1,11 @@
 //! The whole server beside a bare tokio-postgres program: rows to `done`, CPU per row, bytes per idle
 //! WebSocket, PATCH to notice. Run it with `scripts/bench`; every figure stands beside its yardstick
 //! from the same run.
-#![allow(missing_docs, clippy::unwrap_used, reason = "a bench stops at the first surprise")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "a bench stops at the first surprise"
+)]
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -40,7 +44,10 @@ const BARE: &str = "select id, organization_id, title, body, status, priority, a
     created_at, updated_at, tags, meta from item order by id limit $1";
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(run());
 }
 
@@ -48,7 +55,10 @@ async fn run() {
     raise_open_files();
     let database = Database::empty().await;
     let admin = database.connect().await;
-    for statement in SCHEMA.split_inclusive(";\n").filter(|it| it.contains("vacuum")) {
+    for statement in SCHEMA
+        .split_inclusive(";\n")
+        .filter(|it| it.contains("vacuum"))
+    {
         drop(statement);
     }
     let (before, after) = SCHEMA.split_once("vacuum analyze item;").unwrap();
@@ -67,13 +77,26 @@ async fn run() {
         line("    CPU per row, µs", ours.cpu_us_per_row, bare.1);
     }
     let notice = patch_to_notice(&server).await;
-    println!("{:34} {:>12.3}  (p99 {:.3})", "PATCH to notice, median ms", notice.0, notice.1);
+    println!(
+        "{:34} {:>12.3}  (p99 {:.3})",
+        "PATCH to notice, median ms", notice.0, notice.1
+    );
     let answer = patch_to_notice_after_answer(&server).await;
-    println!("{:34} {:>12.3}  (p99 {:.3})", "PATCH to its answer, median ms", answer.0, answer.1);
+    println!(
+        "{:34} {:>12.3}  (p99 {:.3})",
+        "PATCH to its answer, median ms", answer.0, answer.1
+    );
     let psql = sql_to_notice(&server, &database).await;
-    println!("{:34} {:>12.3}  (p99 {:.3})", "commit by SQL to notice, median ms", psql.0, psql.1);
+    println!(
+        "{:34} {:>12.3}  (p99 {:.3})",
+        "commit by SQL to notice, median ms", psql.0, psql.1
+    );
     let bytes = bytes_per_idle_socket(&server).await;
-    println!("{:34} {:>12.0}", format!("bytes per idle WebSocket, {IDLE_SOCKETS}"), bytes);
+    println!(
+        "{:34} {:>12.0}",
+        format!("bytes per idle WebSocket, {IDLE_SOCKETS}"),
+        bytes
+    );
     drop(server);
     database.finish().await;
 }
@@ -100,20 +123,33 @@ async fn rows_to_done(server: &Server, rows: usize, repeats: usize) -> Streamed 
         let started = Instant::now();
         let path = format!("/item?order=id&limit={rows}");
         let id = format!("r{rows}-{repeat}");
-        let call = client.get(&path).header("request-id", &id).header("channel-id", "bench");
+        let call = client
+            .get(&path)
+            .header("request-id", &id)
+            .header("channel-id", "bench");
         let answer = tokio::spawn(async move { (call.expect(202).await, started.elapsed()).1 });
         let (mut seen, mut first_row) = (0, None);
         let mut sequence_ack = None;
         while sequence_ack.is_none() {
-            let Some(Ok(Message::Text(text))) = socket.next().await else { continue };
-            for event in text.as_bytes().split(|byte| *byte == b'\n').filter(|it| !it.is_empty()) {
+            let Some(Ok(Message::Text(text))) = socket.next().await else {
+                continue;
+            };
+            for event in text
+                .as_bytes()
+                .split(|byte| *byte == b'\n')
+                .filter(|it| !it.is_empty())
+            {
                 if event.starts_with(br#"{"type":"row""#) {
                     first_row.get_or_insert_with(|| started.elapsed());
                     seen += 1;
                 } else if event.starts_with(br#"{"type":"done""#) {
                     sequence_ack = Some(());
                 } else {
-                    assert!(!event.starts_with(br#"{"type":"error""#), "{}", String::from_utf8_lossy(event));
+                    assert!(
+                        !event.starts_with(br#"{"type":"error""#),
+                        "{}",
+                        String::from_utf8_lossy(event)
+                    );
                 }
             }
         }
@@ -158,7 +194,10 @@ async fn bare_rows(admin: &tokio_postgres::Client, rows: usize, repeats: usize) 
             cpu += own_cpu() - cpu_before;
         }
     }
-    (median_ms(times), cpu.as_secs_f64() * 1e6 / (rows * repeats) as f64)
+    (
+        median_ms(times),
+        cpu.as_secs_f64() * 1e6 / (rows * repeats) as f64,
+    )
 }
 
 /// From sending a PATCH to the change on another socket.
@@ -169,7 +208,10 @@ async fn patch_to_notice(server: &Server) -> (f64, f64) {
     let mut times = Vec::new();
     for number in 0..NOTICES {
         let started = Instant::now();
-        let call = client.patch("/item/1", serde_json::json!({ "title": format!("Title {number}") }));
+        let call = client.patch(
+            "/item/1",
+            serde_json::json!({ "title": format!("Title {number}") }),
+        );
         let answer = tokio::spawn(call.expect(200));
         expect(&mut socket, r#"{"type":"change""#).await;
         times.push(started.elapsed());
@@ -184,7 +226,13 @@ async fn patch_to_notice_after_answer(server: &Server) -> (f64, f64) {
     let mut times = Vec::new();
     for number in 0..NOTICES {
         let started = Instant::now();
-        client.patch("/item/1", serde_json::json!({ "title": format!("Again {number}") })).expect(200).await;
+        client
+            .patch(
+                "/item/1",
+                serde_json::json!({ "title": format!("Again {number}") }),
+            )
+            .expect(200)
+            .await;
         times.push(started.elapsed());
     }
     quantiles(times)
@@ -197,7 +245,9 @@ async fn sql_to_notice(server: &Server, database: &Database) -> (f64, f64) {
     expect(&mut socket, r#"{"type":"open""#).await;
     let mut times = Vec::new();
     for _ in 0..NOTICES {
-        sql.batch_execute("update item set priority = priority + 1 where id = 2").await.unwrap();
+        sql.batch_execute("update item set priority = priority + 1 where id = 2")
+            .await
+            .unwrap();
         let started = Instant::now();
         expect(&mut socket, r#"{"type":"change""#).await;
         times.push(started.elapsed());
@@ -231,7 +281,9 @@ where
 {
     loop {
         match socket.next().await {
-            Some(Ok(Message::Text(text))) if text.lines().any(|line| line.starts_with(start)) => return,
+            Some(Ok(Message::Text(text))) if text.lines().any(|line| line.starts_with(start)) => {
+                return;
+            }
             Some(Ok(_)) => {}
             other => panic!("no {start}: {other:?}"),
         }
@@ -256,9 +308,18 @@ struct Server {
 
 impl Server {
     async fn start(database: &Database) -> Self {
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_rowcast"))
-            .args(["serve", "--database-url", &database.url, "--listen", &address.to_string()])
+            .args([
+                "serve",
+                "--database-url",
+                &database.url,
+                "--listen",
+                &address.to_string(),
+            ])
             .env("ROWCAST_JWT_SECRET", SECRET)
             .env("ROWCAST_DATABASE_DEFAULT_ROLE", "bench_agent")
             .env("ROWCAST_LIMITS_CHANNELS_PER_IDENTITY", "200")
@@ -309,7 +370,12 @@ fn own_cpu() -> Duration {
 /// User and system time, in ticks of 10 ms (proc(5), `stat`).
 fn process_cpu(pid: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
     let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
     Duration::from_millis(ticks * 10)
 }

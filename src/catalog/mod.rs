@@ -89,8 +89,14 @@ pub struct Resource {
     pub tenancy: Tenancy,
     /// Foreign keys from here to other relations.
     pub references: Vec<Reference>,
-    /// Whether row-level security is enabled.
+    /// Unique and exclusion constraints, the primary key among them: what a write may collide with.
+    pub collisions: Vec<Collision>,
+    /// Whether row-level security is enabled; for a view that runs with its caller's rights, on any
+    /// table that it reads.
     pub row_security: bool,
+    /// Whether which rows are seen depends on more than the organization and the role: row-level
+    /// security, here or where the organization comes through. Such rows are re-read per identity.
+    pub restricted: bool,
     /// Relations other than itself that its policies read, found in `pg_depend` or configured.
     pub visibility_depends_on: Vec<Oid>,
     /// Index into `columns` of the configured `updated_at`.
@@ -99,8 +105,6 @@ pub struct Resource {
     pub announce: Announce,
     /// Why its changes cannot be announced (a view, a missing right); `None`: it is live.
     pub not_live: Option<String>,
-    /// What each known role may do with it.
-    pub privileges: HashMap<Arc<str>, Privileges>,
 }
 
 impl Resource {
@@ -170,8 +174,24 @@ pub struct Column {
     pub identity_always: bool,
     /// `generated always as (…) stored`: never written.
     pub generated: bool,
-    /// The type's equality operator is leakproof (`pg_proc`): it may run below the fence.
+    /// The type's equality operator, from its default operator class; `None`: values of this type
+    /// cannot be compared.
+    pub equality: Option<OperatorName>,
+    /// The equality operator is leakproof (`pg_proc`) and the column is stored: comparing it tells
+    /// nothing of rows that do not pass, so it may run below the fence. Never so for a view's
+    /// columns, which may be expressions that raise errors.
     pub leakproof_equality: bool,
+    /// The type has a default order (a default btree operator class).
+    pub orderable: bool,
+}
+
+/// An operator, which need not be in the search path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorName {
+    /// Its schema.
+    pub schema: Arc<str>,
+    /// Its name, such as `=`.
+    pub name: Arc<str>,
 }
 
 /// How a row belongs to an organization.
@@ -192,6 +212,21 @@ pub enum Tenancy {
     Shared,
     /// The whole database is one organization.
     Single,
+}
+
+/// A unique or exclusion constraint, or a unique index.
+#[derive(Debug, Clone)]
+pub struct Collision {
+    /// The constraint's or index's name, as PostgreSQL's errors give it.
+    pub name: Arc<str>,
+    /// Indices into `columns` of the plain columns in it.
+    pub columns: Vec<usize>,
+    /// Only plain columns compared by equality, and no condition: two rows collide exactly if these
+    /// columns are equal.
+    pub plain: bool,
+    /// One of its parts is the organization column, compared by equality: rows of different
+    /// organizations never collide.
+    pub within_organization: bool,
 }
 
 /// A foreign key.
@@ -222,4 +257,12 @@ pub struct Privileges {
     /// or an owner without `force row level security`; such a role is refused on a table with
     /// row-level security.
     pub row_security_binds: bool,
+}
+
+impl Privileges {
+    /// Whether there is anything that the role may do.
+    pub fn any(&self) -> bool {
+        let columns = [&self.select, &self.insert, &self.update];
+        self.delete || columns.iter().any(|it| it.contains(&true))
+    }
 }

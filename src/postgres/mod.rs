@@ -3,3 +3,11 @@
 
 pub mod encode;
 pub mod helpdesk;
+
+mod database;
+mod read;
+mod write;
+
+pub use database::Database;
+pub use read::{Item, Listing, RowBuffer, RowStream};
+pub use write::Written;

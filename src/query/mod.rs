@@ -1,1 +1,8 @@
-//! From a URL's path and query string to a typed query, against the catalog. Pure: no I/O.
+//! URL and body → typed query or write. Pure: what can be refused without asking the database is
+//! refused here, with the place in the text where it went wrong. Knows no SQL and no connections.
+
+mod read;
+mod write;
+
+pub use read::Query;
+pub use write::{ActionId, Answer, Write, WriteOptions};
