@@ -3,9 +3,12 @@
 //! Plain data with look-ups; `postgres::discovery` fills it, `query` and the SQL rendering read it.
 //! Knows neither SQL text nor connections.
 
+mod access;
 mod column_type;
+pub mod suggest;
 
 pub use crate::config::Announce;
+pub use access::{Access, Allowed};
 pub use column_type::{ColumnType, TypeKind};
 
 use std::{collections::HashMap, sync::Arc};
