@@ -31,3 +31,13 @@ pub enum TypeKind {
     /// A row type, or anything else that is left to `to_json`.
     Other,
 }
+
+impl ColumnType {
+    /// The type itself, or what a domain is over, however many domains deep.
+    pub fn base(&self) -> &ColumnType {
+        match &self.kind {
+            TypeKind::Domain(over) => over.base(),
+            _ => self,
+        }
+    }
+}

@@ -11,6 +11,7 @@ pub use crate::config::Announce;
 pub use access::{Access, Allowed};
 pub use column_type::{ColumnType, TypeKind};
 
+use crate::identity::OrganizationForm;
 use std::{collections::HashMap, sync::Arc};
 
 /// PostgreSQL's object identifier of a relation.
@@ -62,6 +63,26 @@ impl Catalog {
     /// The resource that this relation is.
     pub fn relation(&self, oid: Oid) -> Option<&Arc<Resource>> {
         self.by_relation.get(&oid)
+    }
+
+    /// What organizations look like in this database, where all of its organization columns agree.
+    pub fn organization_form(&self) -> OrganizationForm {
+        let columns = self
+            .resources()
+            .filter_map(|resource| match resource.tenancy {
+                Tenancy::Column(index) => resource.columns.get(index),
+                _ => None,
+            });
+        let mut forms = columns.map(|column| match column.type_.base().oid {
+            // int8, int2, int4, uuid (`pg_type.dat`).
+            20 | 21 | 23 => OrganizationForm::Integer,
+            2950 => OrganizationForm::Uuid,
+            _ => OrganizationForm::Text,
+        });
+        match forms.next() {
+            Some(first) if forms.all(|form| form == first) => first,
+            _ => OrganizationForm::Text,
+        }
     }
 
     /// All resources, in no particular order.
