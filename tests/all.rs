@@ -7,6 +7,7 @@
 )]
 
 mod documents;
+mod encoder;
 mod helpdesk;
 mod support;
 
