@@ -1,2 +1,32 @@
-//! Channels: the hub, each channel's bounded queue, the attachment that drains it. Knows neither
-//! HTTP nor PostgreSQL.
+//! Channels: the hub that knows them all, each channel's bounded queue, the attachment that drains
+//! it. Knows neither HTTP nor PostgreSQL.
+
+#![allow(
+    dead_code,
+    unused,
+    reason = "the signatures come first, the bodies follow"
+)]
+
+mod attachment;
+mod batch;
+mod group;
+mod handle;
+mod hub;
+mod ids;
+mod lane;
+mod priority;
+mod sync;
+
+pub use attachment::{Attach, Attachment, Delivery, Frame, Frames, Opened};
+pub use batch::{Batch, BatchBuilder, Change, Entry};
+pub use group::{Audience, Group, Hold};
+pub use handle::{Channel, RequestState, RequestStatus};
+pub use hub::{Hub, Stats};
+pub use ids::{ChannelId, RequestId};
+pub use lane::RequestLane;
+pub use priority::Priority;
+
+/// The signatures come first, so that others can build on them; the bodies follow.
+fn soon() -> ! {
+    unreachable!("the queue is not built yet")
+}

@@ -1,0 +1,348 @@
+//! Batches: what changed between two states of the database, as one value for all who may see it.
+//!
+//! Owns their shape and their encoding, which is done once and shared by every channel. Knows
+//! neither where changes come from nor who gets them.
+
+use crate::{
+    snapshot::{Position, Version},
+    wire::{
+        Events,
+        event::{self, Actions, Op},
+    },
+};
+use bytes::{Bytes, BytesMut};
+use std::sync::{Arc, OnceLock};
+
+/// One change of one row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The row's resource.
+    pub resource: Arc<str>,
+    /// The row's key as JSON: a number, a string, or an array for a composite key.
+    pub key: Arc<str>,
+    /// What happened to the row.
+    pub op: Op,
+    /// The state in which the row is as told.
+    pub version: Version,
+    /// Who did it.
+    pub actions: Actions,
+    /// The whole row as one JSON object without line breaks; `None` for a row that is not told.
+    pub row: Option<Bytes>,
+    /// The row came and went within the batch. It is told, as a `delete`, only to channels on which
+    /// a request may have seen it: one whose snapshot lies inside the batch.
+    pub transient: bool,
+}
+
+/// What a batch says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A row changed.
+    Change(Arc<Change>),
+    /// What the reader holds of a resource, or of everything, is void.
+    Reset {
+        /// Of which resource; `None`: of everything.
+        resource: Option<Arc<str>>,
+        /// A word of the protocol's, e.g. `truncated`.
+        reason: &'static str,
+    },
+}
+
+impl Entry {
+    /// The resource that it concerns; `None`: everything.
+    pub fn resource(&self) -> Option<&Arc<str>> {
+        match self {
+            Entry::Change(change) => Some(&change.resource),
+            Entry::Reset { resource, .. } => resource.as_ref(),
+        }
+    }
+
+    fn is_transient(&self) -> bool {
+        matches!(self, Entry::Change(change) if change.transient)
+    }
+
+    /// Appends the event. Only a change carries the channel's cursor; a reset's own names the state
+    /// that it belongs to.
+    pub(super) fn write(&self, out: &mut BytesMut, position: &Position, cursor: bool) {
+        match self {
+            Entry::Change(change) => change.write(out, cursor.then_some(position)),
+            Entry::Reset { resource, reason } => {
+                event::reset(out, resource.as_deref(), reason, position);
+            }
+        }
+    }
+}
+
+impl Change {
+    fn write(&self, out: &mut BytesMut, cursor: Option<&Position>) {
+        event::Change {
+            op: self.op,
+            resource: &self.resource,
+            key: &self.key,
+            version: self.version,
+            actions: &self.actions,
+            row: self.row.as_deref(),
+            cursor: cursor.map(|it| &*it.cursor),
+        }
+        .write(out);
+    }
+}
+
+/// The resources whose changes an attachment wants. Resets of everything pass always.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Filter(Arc<[Arc<str>]>);
+
+impl Filter {
+    pub(super) fn new(resources: Vec<Arc<str>>) -> Self {
+        Self(resources.into())
+    }
+
+    pub(super) fn admits(&self, resource: Option<&Arc<str>>) -> bool {
+        resource.is_none_or(|resource| self.0.contains(resource))
+    }
+}
+
+/// Which of a batch's encodings a channel gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Variant {
+    /// With the rows that came and went.
+    pub(super) transients: bool,
+    /// With the cursor: everything up to the batch's end was told.
+    pub(super) cursor: bool,
+}
+
+/// The difference of two states of the database for one audience. Queued whole, never split.
+#[derive(Debug)]
+pub struct Batch {
+    /// The state at its end.
+    pub position: Position,
+    /// The version of the state at its start.
+    pub start: Version,
+    /// What happened; resets come first, so that a change can carry the cursor last.
+    pub entries: Vec<Entry>,
+    /// Each resource once, `None` for a reset of everything.
+    resources: Vec<Option<Arc<str>>>,
+    has_transients: bool,
+    /// Encoded when the first channel needs it, and the same bytes for all that follow.
+    encoded: [OnceLock<Events>; 4],
+}
+
+impl Batch {
+    /// The events of this variant, encoded once.
+    pub(super) fn events(&self, variant: Variant) -> &Events {
+        let transients = variant.transients && self.has_transients;
+        let slot = usize::from(transients) * 2 + usize::from(variant.cursor);
+        self.encoded[slot].get_or_init(|| self.encode(variant, |_| true))
+    }
+
+    /// Whether all, some or none of the entries pass the filter.
+    pub(super) fn matching(&self, filter: &Filter) -> Matching {
+        let admitted = |it: &&Option<Arc<str>>| filter.admits(it.as_ref());
+        match self.resources.iter().filter(admitted).count() {
+            0 => Matching::None,
+            all if all == self.resources.len() => Matching::All,
+            _ => Matching::Some,
+        }
+    }
+
+    /// The events that pass the filter, the last change among them carrying the cursor.
+    pub(super) fn filtered(&self, variant: Variant, filter: &Filter) -> Events {
+        self.encode(variant, |entry| filter.admits(entry.resource()))
+    }
+
+    fn encode(&self, variant: Variant, wanted: impl Fn(&Entry) -> bool) -> Events {
+        let passes =
+            |entry: &&Entry| (variant.transients || !entry.is_transient()) && wanted(entry);
+        encode(
+            self.entries.iter().filter(passes),
+            &self.position,
+            variant.cursor,
+        )
+    }
+}
+
+/// Encodes entries, the last of them carrying the cursor if it is a change.
+pub(super) fn encode<'a>(
+    entries: impl Iterator<Item = &'a Entry>,
+    position: &Position,
+    cursor: bool,
+) -> Events {
+    let mut out = BytesMut::new();
+    let mut ends = Vec::new();
+    let mut entries = entries.peekable();
+    while let Some(entry) = entries.next() {
+        let last = entries.peek().is_none();
+        entry.write(&mut out, position, cursor && last);
+        ends.push(u32::try_from(out.len()).expect("a batch of fewer than 4 GiB"));
+    }
+    // An allocation of the exact size: it may stay for as long as the slowest replay window.
+    Events::new(Bytes::from(out.to_vec().into_boxed_slice()), &ends)
+}
+
+/// How much of a batch passes a filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Matching {
+    None,
+    Some,
+    All,
+}
+
+/// Collects a batch.
+#[derive(Debug)]
+pub struct BatchBuilder {
+    start: Version,
+    position: Position,
+    resets: Vec<Entry>,
+    changes: Vec<Entry>,
+}
+
+impl BatchBuilder {
+    /// A batch from the state of version `start` to `position`.
+    pub fn new(start: Version, position: Position) -> Self {
+        Self {
+            start,
+            position,
+            resets: Vec::new(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// Adds a change; each row at most once.
+    pub fn change(&mut self, change: impl Into<Arc<Change>>) -> &mut Self {
+        self.changes.push(Entry::Change(change.into()));
+        self
+    }
+
+    /// Adds a reset of a resource, or of everything.
+    pub fn reset(&mut self, resource: Option<Arc<str>>, reason: &'static str) -> &mut Self {
+        self.resets.push(Entry::Reset { resource, reason });
+        self
+    }
+
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.resets.is_empty() && self.changes.is_empty()
+    }
+
+    /// The batch, to be pushed to as many groups as it is for.
+    pub fn build(self) -> Arc<Batch> {
+        let mut entries = self.resets;
+        entries.extend(self.changes);
+        let mut resources: Vec<_> = Vec::new();
+        for entry in &entries {
+            let resource = entry.resource().cloned();
+            if !resources.contains(&resource) {
+                resources.push(resource);
+            }
+        }
+        Arc::new(Batch {
+            has_transients: entries.iter().any(Entry::is_transient),
+            position: self.position,
+            start: self.start,
+            entries,
+            resources,
+            encoded: Default::default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    const ALL: Variant = Variant {
+        transients: false,
+        cursor: true,
+    };
+
+    fn change(resource: &str, key: &str, transient: bool) -> Change {
+        Change {
+            resource: resource.into(),
+            key: key.into(),
+            op: if transient { Op::Delete } else { Op::Insert },
+            version: Version(9),
+            actions: Actions::None,
+            row: (!transient).then(|| Bytes::from_static(b"{}")),
+            transient,
+        }
+    }
+
+    fn batch() -> Arc<Batch> {
+        let position = Position {
+            version: Version(9),
+            cursor: "c9".into(),
+        };
+        let mut builder = BatchBuilder::new(Version(5), position);
+        builder
+            .change(change("a", "1", false))
+            .change(change("b", "2", false))
+            .change(change("a", "3", true))
+            .reset(Some("c".into()), "truncated");
+        builder.build()
+    }
+
+    /// Resource, key and whether the cursor is there, of each event.
+    fn told(events: &Events) -> Vec<(String, String, bool)> {
+        let read = |line| {
+            let it: Value = serde_json::from_slice(line).unwrap();
+            let cursor = it["type"] == "change" && it["cursor"] == "c9";
+            (
+                it["resource"].as_str().unwrap().to_owned(),
+                it["id"].to_string(),
+                cursor,
+            )
+        };
+        events.iter().map(read).collect()
+    }
+
+    fn expect(list: &[(&str, &str, bool)]) -> Vec<(String, String, bool)> {
+        let own = |it: &(&str, &str, bool)| (it.0.into(), it.1.into(), it.2);
+        list.iter().map(own).collect()
+    }
+
+    #[test]
+    fn the_cursor_stands_on_the_last_change_of_what_is_told() {
+        let batch = batch();
+        assert_eq!(
+            told(batch.events(ALL)),
+            expect(&[("c", "null", false), ("a", "1", false), ("b", "2", true)])
+        );
+        let transients = Variant {
+            transients: true,
+            ..ALL
+        };
+        assert_eq!(
+            told(batch.events(transients)).last().unwrap(),
+            &("a".to_owned(), "3".to_owned(), true)
+        );
+        let silent = Variant {
+            cursor: false,
+            ..ALL
+        };
+        assert!(told(batch.events(silent)).iter().all(|it| !it.2));
+    }
+
+    #[test]
+    fn a_filter_moves_the_cursor_to_the_last_change_that_passes() {
+        let batch = batch();
+        let filter = |names: &[&str]| Filter::new(names.iter().map(|it| (*it).into()).collect());
+        assert_eq!(
+            told(&batch.filtered(ALL, &filter(&["a"]))),
+            expect(&[("a", "1", true)])
+        );
+        assert_eq!(
+            told(&batch.filtered(ALL, &filter(&["c"]))),
+            expect(&[("c", "null", false)])
+        );
+        assert_eq!(batch.matching(&filter(&[])), Matching::None);
+        assert_eq!(batch.matching(&filter(&["b", "x"])), Matching::Some);
+        assert_eq!(batch.matching(&filter(&["a", "b", "c"])), Matching::All);
+    }
+
+    #[test]
+    fn all_channels_share_one_encoding() {
+        let batch = batch();
+        let (one, two) = (batch.events(ALL).bytes(), batch.events(ALL).bytes());
+        assert_eq!(one.as_ptr(), two.as_ptr());
+    }
+}
