@@ -9,6 +9,7 @@
 mod documents;
 mod encoder;
 mod helpdesk;
+mod local_postgres;
 mod support;
 
 #[tokio::test]

@@ -11,3 +11,4 @@ mod write;
 pub use database::Database;
 pub use read::{Item, Listing, RowBuffer, RowStream};
 pub use write::Written;
+pub mod local;
