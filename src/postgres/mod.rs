@@ -3,6 +3,7 @@
 
 pub mod encode;
 pub mod helpdesk;
+pub mod local;
 
 mod database;
 mod read;
@@ -11,4 +12,3 @@ mod write;
 pub use database::Database;
 pub use read::{Item, Listing, RowBuffer, RowStream};
 pub use write::Written;
-pub mod local;
