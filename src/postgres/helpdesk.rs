@@ -4,9 +4,12 @@
 
 use std::{fmt, str::FromStr, time::Instant};
 
-use tokio_postgres::{Client, error::SqlState};
+use tokio_postgres::{Client, NoTls, error::SqlState};
 
-use crate::error::{DatabaseFault, Error, Kind, Result};
+use crate::{
+    config::Secret,
+    error::{DatabaseFault, Error, Kind, Result},
+};
 
 /// The role that requests of the help desk run as.
 pub const ROLE: &str = "helpdesk_agent";
@@ -108,6 +111,75 @@ pub async fn tables_present(client: &Client) -> Result<Vec<String>> {
         .await
         .map_err(|error| failed("looking for existing tables", error))?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// What [`load_into`] leaves to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DefaultRole {
+    /// The database says itself that requests run as [`ROLE`].
+    Set,
+    /// Only a superuser may make a database say so; the server's settings have to.
+    ForTheSettings,
+}
+
+/// Connects to a database and loads the help desk into it, as [`load`] does. Then makes the database
+/// name [`ROLE`] as the role of requests (`rowcast.default_role`), where that is allowed.
+///
+/// # Errors
+/// As [`load`]; [`Kind::ConfigurationInvalid`] for a URL that cannot be read, and
+/// [`Kind::DatabaseUnavailable`].
+pub async fn load_into(
+    url: &Secret,
+    size: Size,
+    progress: impl FnMut(&str),
+) -> Result<DefaultRole> {
+    let mut client = connect(url).await?;
+    load(&mut client, size, progress).await?;
+    let statement = format!(
+        "do $$ begin
+           execute format('alter database %I set rowcast.default_role = {ROLE}', current_database());
+         end $$"
+    );
+    match client.batch_execute(&statement).await {
+        Ok(()) => Ok(DefaultRole::Set),
+        Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+            Ok(DefaultRole::ForTheSettings)
+        }
+        Err(error) => Err(failed("naming the role of requests", error)),
+    }
+}
+
+/// Whether a database holds the help desk already, whole; `false` where it holds none of it.
+///
+/// # Errors
+/// [`Kind::CommandFailed`] where it holds some of the tables only.
+pub async fn is_loaded(url: &Secret) -> Result<bool> {
+    let client = connect(url).await?;
+    match tables_present(&client).await?.len() {
+        0 => Ok(false),
+        count if count == TABLES.len() => Ok(true),
+        _ => Err(Error::new(
+            Kind::CommandFailed,
+            "some of the help desk's tables are missing",
+        )),
+    }
+}
+
+/// The connection ends when the client is dropped.
+async fn connect(url: &Secret) -> Result<Client> {
+    let config: tokio_postgres::Config = url.expose().parse().map_err(|error| {
+        // The parser's message names the part that is wrong and does not quote it.
+        Error::new(
+            Kind::ConfigurationInvalid,
+            "the database's URL cannot be read",
+        )
+        .with_source(error)
+    })?;
+    let (client, connection) = config.connect(NoTls).await.map_err(|error| {
+        Error::new(Kind::DatabaseUnavailable, "the database cannot be reached").with_source(error)
+    })?;
+    tokio::spawn(connection);
+    Ok(client)
 }
 
 /// Creates the help desk in the schema `public`, whole or not at all, and its role. `progress` is
