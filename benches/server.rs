@@ -10,7 +10,12 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+use bytes::BytesMut;
 use futures_util::{SinkExt, StreamExt};
+use rowcast::{
+    catalog::{ColumnType, TypeKind},
+    postgres::encode::{Encoding, RowEncoder},
+};
 use std::{
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -55,12 +60,6 @@ async fn run() {
     raise_open_files();
     let database = Database::empty().await;
     let admin = database.connect().await;
-    for statement in SCHEMA
-        .split_inclusive(";\n")
-        .filter(|it| it.contains("vacuum"))
-    {
-        drop(statement);
-    }
     let (before, after) = SCHEMA.split_once("vacuum analyze item;").unwrap();
     admin.batch_execute(before).await.unwrap();
     admin.batch_execute("vacuum analyze item").await.unwrap();
@@ -176,6 +175,8 @@ async fn rows_to_done(server: &Server, rows: usize, repeats: usize) -> Streamed 
 /// The bare program: the same rows over tokio-postgres, each encoded by the same row encoder, no server.
 async fn bare_rows(admin: &tokio_postgres::Client, rows: usize, repeats: usize) -> (f64, f64) {
     let statement = admin.prepare(BARE).await.unwrap();
+    let columns = statement.columns().iter();
+    let encoder = RowEncoder::new(columns.map(|it| (it.name(), encoding(it.type_()))));
     let mut times = Vec::new();
     let mut cpu = Duration::ZERO;
     for repeat in 0..=repeats {
@@ -183,11 +184,15 @@ async fn bare_rows(admin: &tokio_postgres::Client, rows: usize, repeats: usize) 
         let started = Instant::now();
         let stream = admin.query_raw(&statement, [rows as i64]).await.unwrap();
         let mut stream = std::pin::pin!(stream);
+        let mut buffer = BytesMut::new();
         let mut bytes = 0;
         while let Some(row) = stream.next().await {
-            let row = row.unwrap();
-            bytes += std::hint::black_box(&row).raw_size_bytes();
+            encoder.encode(&row.unwrap(), &mut buffer).unwrap();
+            if buffer.len() > 16 << 10 {
+                bytes += std::hint::black_box(buffer.split().freeze()).len();
+            }
         }
+        bytes += buffer.len();
         assert!(bytes > rows * 300);
         if repeat > 0 {
             times.push(started.elapsed());
@@ -198,6 +203,21 @@ async fn bare_rows(admin: &tokio_postgres::Client, rows: usize, repeats: usize) 
         median_ms(times),
         cpu.as_secs_f64() * 1e6 / (rows * repeats) as f64,
     )
+}
+
+fn encoding(type_: &tokio_postgres::types::Type) -> Encoding {
+    let base = |it: &tokio_postgres::types::Type| ColumnType {
+        oid: it.oid(),
+        name: it.name().into(),
+        kind: TypeKind::Base,
+    };
+    Encoding::of(&match type_.kind() {
+        tokio_postgres::types::Kind::Array(member) => ColumnType {
+            kind: TypeKind::Array(Box::new(base(member))),
+            ..base(type_)
+        },
+        _ => base(type_),
+    })
 }
 
 /// From sending a PATCH to the change on another socket.

@@ -1,6 +1,7 @@
 //! What every test stands on: PostgreSQL, a server in this process, and callers.
 #![allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     reason = "each test uses a part, and nobody outside sees it"
 )]
