@@ -11,6 +11,7 @@ mod encoder;
 mod helpdesk;
 mod local_postgres;
 mod support;
+mod tidy;
 
 #[tokio::test]
 async fn a_database_of_its_own() {
