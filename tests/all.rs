@@ -6,6 +6,7 @@
     reason = "a test says what it does by its name"
 )]
 
+mod cli;
 mod documents;
 mod encoder;
 mod helpdesk;
