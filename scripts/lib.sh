@@ -8,6 +8,8 @@ TARGET="${CARGO_TARGET_DIR:-$PROJECT/target}"
 TEST_CLIENTS="$TARGET/test-clients"
 POSTGRES_OLDEST=15
 NODE_OLDEST=20
+# Whether there is somebody who could type a password.
+if [ -t 0 ]; then ATTENDED=yes; else ATTENDED=; fi
 
 say() {
     printf '%s\n' "$*" >&2
@@ -28,10 +30,20 @@ as_root() {
         "$@"
     elif ! has sudo; then
         return 1
-    elif [ -t 0 ]; then
+    elif [ -n "$ATTENDED" ]; then
+        # Asks on the terminal itself, whatever the standard input is.
         sudo "$@"
     else
         sudo -n "$@"
+    fi
+}
+
+# Runs a talkative command; what it says is shown only if it fails.
+quietly() {
+    mkdir -p "$TARGET"
+    if ! "$@" </dev/null >"$TARGET/install.log" 2>&1; then
+        tail -n 20 "$TARGET/install.log" >&2
+        return 1
     fi
 }
 
@@ -43,15 +55,15 @@ install() {
     if has apt-get; then
         say "Installing $apt by apt-get: $why."
         if [ -z "${apt_is_updated:-}" ]; then
-            as_root apt-get update -qq </dev/null >&2 ||
+            quietly as_root apt-get update -qq ||
                 fail "apt-get cannot be used (no root, no sudo, or no network); install by hand: $apt"
             apt_is_updated=yes
         fi
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes \
-            --no-install-recommends $apt </dev/null >&2 || fail "apt-get cannot install $apt"
+        quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes \
+            --no-install-recommends $apt || fail "apt-get cannot install $apt"
     elif has brew; then
         say "Installing $brew by Homebrew: $why."
-        brew install --quiet $brew </dev/null >&2 || fail "Homebrew cannot install $brew"
+        quietly brew install $brew || fail "Homebrew cannot install $brew"
     else
         fail "missing: $apt ($why). There is neither apt-get nor Homebrew here; install it by this" \
             "system's own means and run this again."
@@ -104,7 +116,8 @@ need_postgres() {
     has_postgres && return
     local offered="" settings=/etc/postgresql-common/createcluster.d/rowcast.conf
     if has apt-get; then
-        as_root apt-get update -qq </dev/null >&2 || true
+        quietly as_root apt-get update -qq ||
+            fail "apt-get cannot be used (no root, no sudo, or no network); install by hand: postgresql"
         apt_is_updated=yes
         offered="$(apt-cache show postgresql 2>/dev/null | sed -nE 's/^Version: ([0-9]+).*/\1/p' |
             sort -n | tail -n 1)"
