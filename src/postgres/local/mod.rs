@@ -217,7 +217,9 @@ async fn initialize(programs: &Programs, folder: &Folder, profile: Profile) -> R
         if profile == Profile::Throwaway {
             command.arg("--no-sync");
         }
+        // Whoever waits may lose patience; a half-made folder is removed by the next attempt.
         let output = tokio::process::Command::from(command)
+            .kill_on_drop(true)
             .output()
             .await
             .map_err(|error| failed("initdb does not run", error))?;
