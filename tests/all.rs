@@ -7,12 +7,14 @@
 )]
 
 mod cli;
+mod discovery;
 mod documents;
 mod encoder;
 mod helpdesk;
 mod local_postgres;
 mod support;
 mod tidy;
+mod zoo;
 
 #[tokio::test]
 async fn a_database_of_its_own() {

@@ -121,7 +121,12 @@ pub struct Resource {
     /// Whether which rows are seen depends on more than the organization and the role: row-level
     /// security, here or where the organization comes through. Such rows are re-read per identity.
     pub restricted: bool,
-    /// Relations other than itself that its policies read, found in `pg_depend` or configured.
+    /// The tables whose row-level security a view that runs with its caller's rights comes under;
+    /// empty for everything else.
+    pub secured_by: Vec<Oid>,
+    /// Relations whose changes change which rows of this one are seen: those that its policies read,
+    /// itself among them if a function of theirs reads it, those that a view is made of, and those
+    /// configured.
     pub visibility_depends_on: Vec<Oid>,
     /// Index into `columns` of the configured `updated_at`.
     pub updated_at: Option<usize>,
@@ -241,8 +246,9 @@ pub enum Tenancy {
 /// A unique or exclusion constraint, or a unique index.
 #[derive(Debug, Clone)]
 pub struct Collision {
-    /// The constraint's or index's name, as PostgreSQL's errors give it.
-    pub name: Arc<str>,
+    /// The names under which PostgreSQL's errors report it: the constraint's or index's own, and
+    /// those of its descendants in partitions.
+    pub names: Vec<Arc<str>>,
     /// Indices into `columns` of the plain columns in it.
     pub columns: Vec<usize>,
     /// Only plain columns compared by equality, and no condition: two rows collide exactly if these

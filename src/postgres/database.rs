@@ -2,8 +2,13 @@
 //!
 //! A handle that is cheap to clone. Knows neither HTTP nor channels.
 
-use super::read::{Item, Listing, RowStream};
-use super::write::Written;
+use super::{
+    connection::{Address, Connection},
+    discovery,
+    pool::{Pool, Shares},
+    read::{Item, Listing, RowStream},
+    write::Written,
+};
 use crate::{
     catalog::{Access, Catalog},
     config::Config,
@@ -12,12 +17,57 @@ use crate::{
     identity::{Identity, Role},
     query::{ActionId, Query, Write},
 };
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock, PoisonError, RwLock},
+    time::Duration,
+};
 use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+/// How long [`Database::close`] waits for statements that are being cancelled.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One PostgreSQL database: its pools and its catalog.
-#[derive(Debug, Clone)]
-pub struct Database {}
+#[derive(Clone)]
+pub struct Database {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    address: Address,
+    plain: Pool,
+    streams: Pool,
+    shares: Shares,
+    default_role: Role,
+    // A std lock: held for a look-up, never across an await.
+    known: RwLock<Known>,
+    signer: OnceLock<Arc<CursorSigner>>,
+    committed: Arc<Notify>,
+    /// Owns the tasks that cancel statements; [`Database::close`] ends them.
+    tasks: TaskTracker,
+}
+
+/// What is known of the schema at this moment.
+#[derive(Default)]
+struct Known {
+    catalog: Arc<Catalog>,
+    access: HashMap<Role, Arc<Access>>,
+}
+
+/// How many connections there are, for assertions and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// Plain ones in use.
+    pub plain_busy: usize,
+    /// Streams' ones in use.
+    pub streams_busy: usize,
+    /// All that are open.
+    pub open: usize,
+    /// Statements that are being cancelled.
+    pub cancelling: usize,
+}
 
 impl Database {
     /// Connects, checks that this is a primary of a version that we know, and reads the catalog.
@@ -26,37 +76,81 @@ impl Database {
     /// `ConfigurationInvalid` for a URL that cannot be read or a server that does not fit,
     /// `DatabaseUnavailable`.
     pub async fn connect(config: &Config) -> Result<Self> {
-        let _ = config;
-        Err(unbuilt())
+        let settings = &config.database;
+        let address = Address::new(settings)?;
+        let acquire_timeout = Duration::from_millis(settings.acquire_timeout_ms);
+        let pool = |size| Pool::new(address.clone(), size, acquire_timeout);
+        let plain = pool(settings.connections_max)?;
+        let streams = pool(settings.stream_connections_max)?;
+        let connection = plain.get().await?;
+        let facts = connection.facts();
+        let default_role = [&settings.default_role, &facts.default_role]
+            .into_iter()
+            .flatten()
+            .next()
+            .unwrap_or(&facts.login);
+        let default_role = Role::from(default_role.as_str());
+        let catalog = discovery::discover(&connection, config).await?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                shares: Shares::new(
+                    settings.stream_connections_max,
+                    config.limits.stream_share_percent,
+                ),
+                config: config.clone(),
+                address,
+                plain,
+                streams,
+                default_role,
+                known: RwLock::new(Known {
+                    catalog: Arc::new(catalog),
+                    access: HashMap::new(),
+                }),
+                signer: OnceLock::new(),
+                committed: Arc::default(),
+                tasks: TaskTracker::new(),
+            }),
+        })
     }
 
     /// Hands over what signs cursors; until then reads and writes fail. The feed makes it once the
-    /// change log is there.
+    /// change log is there. Only the first call counts.
     pub fn sign_with(&self, signer: Arc<CursorSigner>) {
-        let _ = signer;
+        let _ = self.inner.signer.set(signer);
     }
 
     /// Notified after each commit of a write made here, so that the feed looks at once.
     pub fn committed(&self) -> Arc<Notify> {
-        Arc::default()
+        self.inner.committed.clone()
     }
 
     /// The role of callers whose token names none.
     pub fn default_role(&self) -> Role {
-        Role::from("")
+        self.inner.default_role.clone()
     }
 
     /// What is exposed at this moment.
     pub fn catalog(&self) -> Arc<Catalog> {
-        Arc::default()
+        let known = self.inner.known.read();
+        known
+            .unwrap_or_else(PoisonError::into_inner)
+            .catalog
+            .clone()
     }
 
-    /// Reads the catalog again, and the privileges of the roles that have called so far.
+    /// Reads the catalog again. The privileges of each role are read again when it calls next.
     ///
     /// # Errors
     /// `DatabaseUnavailable`; the former catalog stays in force.
     pub async fn rediscover(&self) -> Result<()> {
-        Err(unbuilt())
+        let connection = self.inner.plain.get().await?;
+        let catalog = Arc::new(discovery::discover(&connection, &self.inner.config).await?);
+        let known = self.inner.known.write();
+        *known.unwrap_or_else(PoisonError::into_inner) = Known {
+            catalog,
+            access: HashMap::new(),
+        };
+        Ok(())
     }
 
     /// The catalog with what a role may do. The first call for a role asks PostgreSQL.
@@ -64,8 +158,32 @@ impl Database {
     /// # Errors
     /// `RoleNotAllowed` for a role that does not exist or that we may not switch to.
     pub async fn access(&self, role: &Role) -> Result<Arc<Access>> {
-        let _ = role;
-        Err(unbuilt())
+        let catalog = {
+            let known = self.inner.known.read();
+            let known = known.unwrap_or_else(PoisonError::into_inner);
+            if let Some(access) = known.access.get(role) {
+                return Ok(access.clone());
+            }
+            known.catalog.clone()
+        };
+        let connection = self.inner.plain.get().await?;
+        let access = discovery::access(&connection, catalog.clone(), role).await?;
+        let access = Arc::new(access);
+        let known = self.inner.known.write();
+        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        // The catalog may have been read again meanwhile; then this answer serves this call only.
+        if Arc::ptr_eq(&known.catalog, &catalog) {
+            known.access.insert(role.clone(), access.clone());
+        }
+        Ok(access)
+    }
+
+    /// A connection outside the pools, checked and set up like theirs: for the feed.
+    ///
+    /// # Errors
+    /// `DatabaseUnavailable`.
+    pub async fn dedicated(&self) -> Result<Connection> {
+        self.inner.address.open().await
     }
 
     /// The rows of a query, whole.
@@ -113,9 +231,32 @@ impl Database {
         Err(unbuilt())
     }
 
-    /// Ends all connections, once those in use have come back, or at once if they do not come back
-    /// within a second.
-    pub async fn close(&self) {}
+    /// How many connections there are.
+    pub fn connections(&self) -> Connections {
+        let (plain_busy, plain) = self.inner.plain.status();
+        let (streams_busy, streams) = self.inner.streams.status();
+        Connections {
+            plain_busy,
+            streams_busy,
+            open: plain + streams,
+            cancelling: self.inner.tasks.len(),
+        }
+    }
+
+    /// Gives out no more connections and ends the free ones; waits a moment for those statements that
+    /// are being cancelled. Connections in use end with what uses them.
+    pub async fn close(&self) {
+        self.inner.plain.close();
+        self.inner.streams.close();
+        self.inner.tasks.close();
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.inner.tasks.wait()).await;
+    }
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").finish_non_exhaustive()
+    }
 }
 
 fn unbuilt() -> Error {

@@ -1,14 +1,27 @@
 //! PostgreSQL: pools, sessions, SQL rendering, row streams, writes, discovery, the managed local
 //! server. The only user of tokio-postgres. Knows neither HTTP nor channels.
 
-pub mod encode;
-pub mod helpdesk;
-pub mod local;
+#![allow(
+    dead_code,
+    reason = "sessions and leases stand before the reads that use them"
+)]
 
+mod connection;
 mod database;
+mod discovery;
+pub mod encode;
+mod fault;
+pub mod helpdesk;
+mod lease;
+pub mod local;
+mod pool;
 mod read;
+mod session;
+pub(crate) mod sql;
+mod statements;
 mod write;
 
-pub use database::Database;
+pub use connection::Connection;
+pub use database::{Connections, Database};
 pub use read::{Item, Listing, RowBuffer, RowStream};
 pub use write::Written;

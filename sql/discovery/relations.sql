@@ -1,0 +1,31 @@
+-- Tables and views of the schemas $1, in the order of the schemas.
+select
+    c.oid,
+    n.nspname::text as schema,
+    c.relname::text as name,
+    c.relkind::text as kind,
+    c.relispartition as partition,
+    c.relrowsecurity as row_security,
+    coalesce((
+        select o.option_value::boolean
+        from pg_catalog.pg_options_to_table(c.reloptions) as o
+        where o.option_name = 'security_invoker'
+    ), false) as security_invoker,
+    -- Bits by command: 4 update, 8 insert, 16 delete.
+    pg_catalog.pg_relation_is_updatable(c.oid, false) & 28 = 28 as updatable,
+    (
+        select e.extname::text
+        from pg_catalog.pg_depend as d
+        join pg_catalog.pg_extension as e on e.oid = d.refobjid
+        where d.classid = 'pg_catalog.pg_class'::regclass
+            and d.objid = c.oid
+            and d.refclassid = 'pg_catalog.pg_extension'::regclass
+            and d.deptype = 'e'
+    ) as extension
+from pg_catalog.pg_class as c
+join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
+where n.nspname = any ($1::text[])
+    and n.nspname <> 'rowcast'
+    and c.relkind in ('r', 'p', 'v', 'm', 'f')
+    and c.relpersistence <> 't'
+order by pg_catalog.array_position($1::text[], n.nspname::text), c.relname

@@ -1,0 +1,208 @@
+//! One connection to PostgreSQL: how it is opened, what it has to be, and the task that drives it.
+//!
+//! Knows nothing of pools and of what runs on it.
+
+use super::{fault, statements::Statements};
+use crate::{
+    config,
+    error::{Error, Kind, Result},
+};
+use std::{ops::Deref, str::FromStr, time::Duration};
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, NoTls, Statement, config::SslMode, types::Type};
+
+/// The oldest version that has everything we use (`security_invoker` views, `merge`).
+const VERSION_MIN: i32 = 150_000;
+
+const OPEN: &str = include_str!("../../sql/session/open.sql");
+
+/// How to connect: the URL with our own settings, read and checked once.
+#[derive(Debug, Clone)]
+pub(super) struct Address {
+    config: tokio_postgres::Config,
+    search_path: String,
+    statement_timeout: String,
+    connect_timeout: Duration,
+}
+
+impl Address {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// `ConfigurationInvalid` for a URL that is missing, malformed, or asks for what we lack.
+    pub(super) fn new(settings: &config::Database) -> Result<Self> {
+        let invalid = |detail: &str| Error::new(Kind::ConfigurationInvalid, detail.to_owned());
+        let url = settings
+            .url
+            .as_ref()
+            .filter(|url| !url.expose().trim().is_empty())
+            .ok_or_else(|| invalid("database.url is not set: give --database-url or DATABASE_URL"))?
+            .expose();
+        // The library's message may quote the URL with its password, so it stays unsaid.
+        let mut config = tokio_postgres::Config::from_str(url)
+            .map_err(|_| invalid("database.url is not a PostgreSQL connection string"))?;
+        if config.get_ssl_mode() == SslMode::Require {
+            return Err(invalid(
+                "database.url asks for TLS, which is not supported yet",
+            ));
+        }
+        if config.get_application_name().is_none() {
+            config.application_name("rowcast");
+        }
+        let connect_timeout = Duration::from_millis(settings.connect_timeout_ms);
+        config.connect_timeout(connect_timeout);
+        config.ssl_mode(SslMode::Disable);
+        let search_path: Vec<String> = settings
+            .schemas
+            .iter()
+            .map(|schema| super::sql::identifier(schema))
+            .collect();
+        Ok(Self {
+            config,
+            search_path: search_path.join(", "),
+            statement_timeout: settings.statement_timeout_ms.to_string(),
+            connect_timeout,
+        })
+    }
+
+    /// Opens a connection, and sees to it that it is a primary of a version that we know.
+    ///
+    /// # Errors
+    /// `DatabaseUnavailable`; `ConfigurationInvalid` for a server that is too old.
+    pub(super) async fn open(&self) -> Result<Connection> {
+        let opening = async {
+            let (client, driver) = self
+                .config
+                .connect(NoTls)
+                .await
+                .map_err(fault::unavailable)?;
+            let driver = Driver(tokio::spawn(async move {
+                if let Err(error) = driver.await {
+                    tracing::debug!(%error, "a connection to PostgreSQL ended");
+                }
+            }));
+            let facts = self.prepare(&client).await?;
+            Ok(Connection {
+                client,
+                facts,
+                statements: Statements::default(),
+                _driver: driver,
+            })
+        };
+        tokio::time::timeout(self.connect_timeout, opening)
+            .await
+            .unwrap_or_else(|_| {
+                Err(Error::new(
+                    Kind::DatabaseUnavailable,
+                    "connecting to PostgreSQL took too long",
+                ))
+            })
+    }
+
+    async fn prepare(&self, client: &Client) -> Result<Facts> {
+        let row = client
+            .query_typed_one(
+                OPEN,
+                &[
+                    (&self.search_path, Type::TEXT),
+                    (&self.statement_timeout, Type::TEXT),
+                ],
+            )
+            .await
+            .map_err(fault::unavailable)?;
+        let version: i32 = row.get("version");
+        if version < VERSION_MIN {
+            return Err(Error::new(
+                Kind::ConfigurationInvalid,
+                format!(
+                    "PostgreSQL {}.{} is too old: rowcast needs 15 or newer",
+                    version / 10_000,
+                    version % 10_000
+                ),
+            ));
+        }
+        // Transaction ids, and with them versions and cursors, are given out on the primary only; a
+        // standby's snapshots look different.
+        if row.get::<_, bool>("in_recovery") {
+            return Err(Error::new(
+                Kind::DatabaseUnavailable,
+                "the PostgreSQL server is a standby; rowcast reads and writes on the primary",
+            ));
+        }
+        let default_role: Option<String> = row.get("default_role");
+        Ok(Facts {
+            default_role: default_role.filter(|it| !it.is_empty()),
+            login: row.get("login"),
+        })
+    }
+}
+
+/// What a server says of itself and of us.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    /// The database's own setting `rowcast.default_role`.
+    pub(super) default_role: Option<String>,
+    /// The role that we are connected as.
+    pub(super) login: String,
+}
+
+/// An open connection. Dropping it closes the socket; what runs on it in PostgreSQL runs on until
+/// it notices.
+pub struct Connection {
+    client: Client,
+    facts: Facts,
+    statements: Statements,
+    _driver: Driver,
+}
+
+impl Connection {
+    pub(super) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The prepared statement of this text, if this connection has it.
+    pub(super) fn prepared(&self, sql: &str) -> Option<Statement> {
+        self.statements.find(sql)
+    }
+
+    /// Prepares a statement, or finds it prepared.
+    pub(super) async fn statement(
+        &self,
+        sql: &str,
+    ) -> std::result::Result<Statement, tokio_postgres::Error> {
+        if let Some(statement) = self.statements.find(sql) {
+            return Ok(statement);
+        }
+        let statement = self.client.prepare(sql).await?;
+        self.statements.keep(sql, &statement);
+        Ok(statement)
+    }
+
+    /// Forgets a prepared statement.
+    pub(super) fn forget(&self, sql: &str) {
+        self.statements.forget(sql);
+    }
+}
+
+impl Deref for Connection {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
+    }
+}
+
+/// The task that moves bytes between the socket and the client; it ends with its connection.
+struct Driver(JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,373 @@
+//! What is in the database, read from PostgreSQL's own catalogs, and what of it is exposed.
+//!
+//! Runs as the role that rowcast logs in as, for nobody in particular. What it reads says nothing of
+//! rows. Decides nothing about callers: that is [`Access`]'s business.
+
+mod columns;
+mod rows;
+mod tenancy;
+
+use super::connection::Connection;
+use crate::{
+    catalog::{
+        Access, Catalog, Collision, Hidden, Oid, Privileges, Reference, Resource, ResourceKind,
+        Tenancy,
+    },
+    config::Config,
+    error::{Error, Result},
+    identity::Role,
+};
+use rows::Found;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+/// The first segments of rowcast's own routes: a resource of that name is reached under
+/// `/resources/` only.
+const ROUTES: &[&str] = &[
+    "channels",
+    "requests",
+    "signals",
+    "topics",
+    "passes",
+    "batch",
+    "rpc",
+    "resources",
+    "health",
+    "ready",
+    "metrics",
+    "openapi.json",
+    "asyncapi.json",
+    "docs",
+];
+
+/// Reads what is exposed.
+///
+/// # Errors
+/// `DatabaseUnavailable`, or as PostgreSQL says.
+pub(super) async fn discover(connection: &Connection, config: &Config) -> Result<Catalog> {
+    let found = rows::find(connection, &config.database.schemas).await?;
+    Ok(Discovery::new(config, found).catalog())
+}
+
+/// What a role may do with the resources of a catalog.
+///
+/// # Errors
+/// `RoleNotAllowed`; `DatabaseUnavailable`, or as PostgreSQL says.
+pub(super) async fn access(
+    connection: &Connection,
+    catalog: Arc<Catalog>,
+    role: &Role,
+) -> Result<Access> {
+    let mut relations: Vec<Oid> = catalog.resources().map(|it| it.relation).collect();
+    // A view that runs with its caller's rights is bound by the policies of what it reads.
+    relations.extend(catalog.resources().flat_map(|it| it.secured_by.iter()));
+    let found = rows::privileges(connection, role, &relations).await?;
+    let privileges = catalog
+        .resources()
+        .map(|resource| {
+            let own = found.get(&resource.relation).cloned().unwrap_or_default();
+            let binds = |oid: &Oid| found.get(oid).is_some_and(|it| it.row_security_binds);
+            let privileges = Privileges {
+                row_security_binds: match resource.secured_by.is_empty() {
+                    true => own.row_security_binds,
+                    false => resource.secured_by.iter().all(binds),
+                },
+                ..own
+            };
+            (resource.relation, privileges)
+        })
+        .collect();
+    Ok(Access::new(role.clone(), catalog, privileges))
+}
+
+/// The facts on the way to becoming a catalog.
+struct Discovery<'a> {
+    config: &'a Config,
+    found: Found,
+    hidden: Vec<Hidden>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Discovery<'a> {
+    fn new(config: &'a Config, found: Found) -> Self {
+        Self {
+            config,
+            found,
+            hidden: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn catalog(mut self) -> Catalog {
+        let named = self.named();
+        let tenancies = tenancy::resolve(&mut self, &named);
+        let resources: Vec<Resource> = named
+            .iter()
+            .filter_map(|index| {
+                let relation = &self.found.relations[*index];
+                let tenancy = tenancies.get(&relation.oid)?.clone();
+                Some(self.resource(*index, tenancy))
+            })
+            .collect();
+        let resources = restricted(resources);
+        self.warn(&resources);
+        Catalog::new(resources, self.hidden, self.warnings)
+    }
+
+    /// The relations that may be exposed, by their place in what was found: one for each name.
+    fn named(&mut self) -> Vec<usize> {
+        let mut names = HashMap::new();
+        let mut named = Vec::new();
+        for (index, relation) in self.found.relations.iter().enumerate() {
+            let reason = if let Some(extension) = &relation.extension {
+                Some(format!("it belongs to the extension {extension}"))
+            } else if relation.partition {
+                Some("it is a partition, and is reached through its parent".to_owned())
+            } else {
+                let first = names.get(&relation.name);
+                first.map(|first| format!("{first} has the same name and comes first"))
+            };
+            match reason {
+                Some(reason) => self.hidden.push(Hidden {
+                    relation: relation.to_string(),
+                    reason,
+                }),
+                None => {
+                    names.insert(relation.name.clone(), relation.to_string());
+                    named.push(index);
+                }
+            }
+        }
+        named
+    }
+
+    fn hide(&mut self, index: usize, reason: impl Into<String>) {
+        self.hidden.push(Hidden {
+            relation: self.found.relations[index].to_string(),
+            reason: reason.into(),
+        });
+    }
+
+    fn resource(&self, index: usize, tenancy: Tenancy) -> Resource {
+        let relation = &self.found.relations[index];
+        let kind = relation.kind;
+        let stored = !matches!(kind, ResourceKind::View { .. } | ResourceKind::ForeignTable);
+        let columns = columns::of(&self.found, relation.oid, stored);
+        let place = |number: &i16| columns.iter().position(|it| it.number == *number);
+        let settings = self.config.resources.get(&*relation.name);
+        let collisions = self.found.collisions(relation.oid);
+        let key = collisions
+            .iter()
+            .find(|it| it.is_key)
+            .and_then(|it| it.columns.iter().map(place).collect())
+            .unwrap_or_default();
+        let reads = self.found.reads(relation.oid);
+        let secured: Vec<Oid> = match kind {
+            ResourceKind::View { .. } if relation.security_invoker => reads
+                .iter()
+                .filter(|it| it.row_security)
+                .map(|it| it.relation)
+                .collect(),
+            _ => Vec::new(),
+        };
+        let configured = settings.iter().flat_map(|it| &it.visibility_depends_on);
+        let mut depends: Vec<Oid> = match kind {
+            ResourceKind::Table | ResourceKind::PartitionedTable | ResourceKind::ForeignTable
+                if !relation.row_security =>
+            {
+                Vec::new()
+            }
+            _ => reads.iter().map(|it| it.relation).collect(),
+        };
+        depends.extend(configured.filter_map(|name| self.found.named(name)));
+        depends.sort_unstable();
+        depends.dedup();
+        Resource {
+            name: relation.name.clone(),
+            schema: relation.schema.clone(),
+            table: relation.name.clone(),
+            relation: relation.oid,
+            kind,
+            references: self
+                .found
+                .references(relation.oid)
+                .filter_map(|it| {
+                    Some(Reference {
+                        constraint: it.name.clone(),
+                        columns: it.columns.iter().map(place).collect::<Option<_>>()?,
+                        target: it.target,
+                        target_columns: it.target_columns.clone(),
+                    })
+                })
+                .collect(),
+            collisions: collisions
+                .iter()
+                .map(|it| {
+                    let organization = match tenancy {
+                        Tenancy::Column(column) => Some(columns[column].number),
+                        _ => None,
+                    };
+                    let parts = || it.columns.iter().zip(&it.by_equality);
+                    Collision {
+                        names: it.names.clone(),
+                        columns: it.columns.iter().filter_map(place).collect(),
+                        plain: !it.conditional
+                            && parts().all(|(number, same)| *number != 0 && *same),
+                        within_organization: parts()
+                            .any(|(number, same)| Some(*number) == organization && *same),
+                    }
+                })
+                .collect(),
+            row_security: relation.row_security || !secured.is_empty(),
+            restricted: false,
+            secured_by: secured,
+            visibility_depends_on: depends,
+            updated_at: settings
+                .and_then(|it| it.updated_at.as_ref())
+                .and_then(|name| columns.iter().position(|it| &*it.name == name)),
+            announce: settings.map(|it| it.announce).unwrap_or_default(),
+            not_live: match kind {
+                ResourceKind::Table | ResourceKind::PartitionedTable => None,
+                ResourceKind::View { .. } | ResourceKind::MaterializedView => {
+                    Some("a view has no changes of its own".to_owned())
+                }
+                ResourceKind::ForeignTable => {
+                    Some("changes of a foreign table happen on another server".to_owned())
+                }
+            },
+            columns,
+            key,
+            tenancy,
+        }
+    }
+
+    /// What an operator should know although nothing is refused for it.
+    fn warn(&mut self, resources: &[Resource]) {
+        let mut warnings = Vec::new();
+        let exposed: HashSet<Oid> = resources.iter().map(|it| it.relation).collect();
+        for resource in resources {
+            let name = &resource.name;
+            if ROUTES.contains(&&**name) {
+                warnings.push(format!(
+                    "{name} has the name of a route of rowcast's own: it is at /resources/{name} only"
+                ));
+            }
+            let reads = self.found.reads(resource.relation);
+            let invoker = !resource.secured_by.is_empty();
+            if matches!(resource.kind, ResourceKind::View { .. }) && !invoker {
+                let bypassed: Vec<String> = reads
+                    .iter()
+                    .filter(|it| it.row_security)
+                    .filter_map(|it| self.found.relation(it.relation))
+                    .map(ToString::to_string)
+                    .collect();
+                if !bypassed.is_empty() {
+                    warnings.push(format!(
+                        "the view {name} reads {} with its owner's rights, past row-level security: \
+                         alter view {name} set (security_invoker = true)",
+                        bypassed.join(", ")
+                    ));
+                }
+            }
+            if resource.row_security {
+                for function in self.found.opaque(resource.relation) {
+                    warnings.push(format!(
+                        "row-level security of {name} calls {function}, and PostgreSQL does not know \
+                         what that reads: name it in resources.{name}.visibility_depends_on"
+                    ));
+                }
+            }
+            for reference in resource
+                .references
+                .iter()
+                .filter(|_| resource.is_writable())
+            {
+                let own =
+                    matches!(resource.tenancy, Tenancy::Column(it) if reference.columns == [it]);
+                let target = self.found.relation(reference.target);
+                if let Some(target) = target.filter(|it| !own && !exposed.contains(&it.oid)) {
+                    warnings.push(format!(
+                        "{name} refers to {target}, which is not exposed: nobody may be shown to see \
+                         a row there, so writes may not set {}",
+                        reference
+                            .columns
+                            .iter()
+                            .map(|it| &*resource.columns[*it].name)
+                            .collect::<Vec<_>>()
+                            .join(", ")
+                    ));
+                }
+            }
+        }
+        self.warn_of_settings(&exposed, &mut warnings);
+        self.warnings.extend(warnings);
+    }
+
+    /// Settings that name what is not there.
+    fn warn_of_settings(&self, exposed: &HashSet<Oid>, warnings: &mut Vec<String>) {
+        for (name, settings) in &self.config.resources {
+            let relation = self.found.relations.iter().find(|it| &*it.name == name);
+            let Some(relation) = relation else {
+                warnings.push(format!(
+                    "resources.{name}: the schemas have no table or view of that name"
+                ));
+                continue;
+            };
+            for depends in &settings.visibility_depends_on {
+                if self.found.named(depends).is_none() {
+                    warnings.push(format!(
+                        "resources.{name}.visibility_depends_on: there is no table {depends:?}"
+                    ));
+                }
+            }
+            let columns = self.found.columns(relation.oid);
+            if let Some(column) = &settings.updated_at
+                && !columns.iter().any(|it| &*it.name == column)
+            {
+                warnings.push(format!(
+                    "resources.{name}.updated_at: there is no column {column:?}"
+                ));
+            }
+            if !exposed.contains(&relation.oid) && settings.organization.is_some() {
+                warnings.push(format!(
+                    "resources.{name}: {relation} is not exposed, see there"
+                ));
+            }
+        }
+        for schema in &self.config.database.schemas {
+            if !self.found.relations.iter().any(|it| &*it.schema == schema) {
+                warnings.push(format!("database.schemas: {schema:?} has no table or view"));
+            }
+        }
+    }
+}
+
+/// Marks the resources of which an identity may see less than its organization and role tell.
+fn restricted(mut resources: Vec<Resource>) -> Vec<Resource> {
+    let by_relation: HashMap<Oid, (bool, Option<Oid>)> = resources
+        .iter()
+        .map(|it| {
+            let target = match it.tenancy {
+                Tenancy::Via { target, .. } => Some(target),
+                _ => None,
+            };
+            (it.relation, (it.row_security, target))
+        })
+        .collect();
+    for resource in &mut resources {
+        let mut current = Some(resource.relation);
+        // Chains of references have been seen to end.
+        while let Some((row_security, target)) = current.and_then(|it| by_relation.get(&it)) {
+            resource.restricted |= row_security;
+            current = *target;
+        }
+    }
+    resources
+}
+
+/// An error of a statement of our own.
+fn failed(error: tokio_postgres::Error) -> Error {
+    super::fault::fault(error, super::fault::Speech::Open)
+}
