@@ -48,12 +48,16 @@ fn server_pid(data: &Path) -> Pid {
     Pid::from_raw(text.lines().next().unwrap().parse().unwrap())
 }
 
-/// Waits until the server has removed its lock file, which is the last that it does.
-async fn until_down(data: &Path) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while data.join("postmaster.pid").exists() {
-        assert!(Instant::now() < deadline, "the server still runs");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+/// Waits for what another process does.
+#[track_caller]
+fn until(is_so: impl Fn() -> bool) -> impl Future<Output = ()> {
+    let place = std::panic::Location::caller();
+    async move {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !is_so() {
+            assert!(Instant::now() < deadline, "in vain, at {place}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 
@@ -189,30 +193,49 @@ async fn owner_to_be_killed() {
     let Some(folder) = std::env::var_os("ROWCAST_TEST_FOLDER") else {
         return;
     };
-    let _server = start(Path::new(&folder)).await.unwrap();
+    let mut options = Options::durable(&folder);
+    if std::env::var_os("ROWCAST_TEST_THROWAWAY").is_some() {
+        options.profile = Profile::Throwaway;
+    }
+    let _server = LocalServer::start(options).await.unwrap();
     fs::write(PathBuf::from(folder).join("up"), "").unwrap();
     std::future::pending::<()>().await;
+}
+
+/// Runs the above until its server is up, and kills it; the id of the server that it had.
+async fn kill_an_owner(folder: &Path, is_throwaway: bool) -> Pid {
+    let mut owner = Command::new(std::env::current_exe().unwrap());
+    owner
+        .args(["--exact", "local_postgres::owner_to_be_killed", "--ignored"])
+        .env("ROWCAST_TEST_FOLDER", folder)
+        .stdout(Stdio::null());
+    if is_throwaway {
+        owner.env("ROWCAST_TEST_THROWAWAY", "yes");
+    }
+    let mut owner = owner.spawn().unwrap();
+    until(|| folder.join("up").exists()).await;
+    let server = server_pid(&folder.join("postgres"));
+    kill(Pid::from_raw(owner.id().cast_signed()), Signal::SIGKILL).unwrap();
+    owner.wait().unwrap();
+    server
+}
+
+#[tokio::test]
+async fn a_throwaway_server_of_a_killed_owner_leaves_nothing() {
+    let folder = folder();
+    let inside = folder.path().join("inside");
+    kill_an_owner(&inside, true).await;
+    // Its parent is not the server's user's, so that the emptied folder itself may stay.
+    let is_gone = || fs::read_dir(&inside).is_ok_and(|mut it| it.next().is_none());
+    until(|| !inside.exists() || is_gone()).await;
 }
 
 #[tokio::test]
 async fn the_server_ends_with_a_killed_owner_and_an_orphan_is_replaced() {
     let folder = folder();
-    let mut owner = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "local_postgres::owner_to_be_killed", "--ignored"])
-        .env("ROWCAST_TEST_FOLDER", folder.path())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !folder.path().join("up").exists() {
-        assert!(Instant::now() < deadline, "the owner does not come up");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
     let data = folder.path().join("postgres");
-    let orphan = server_pid(&data);
-    kill(Pid::from_raw(owner.id().cast_signed()), Signal::SIGKILL).unwrap();
-    owner.wait().unwrap();
-    until_down(&data).await;
+    let killed = kill_an_owner(folder.path(), false).await;
+    until(|| !data.join("postmaster.pid").exists()).await;
 
     // A server that nobody owns, as when the watchdog was killed as well.
     let server = start(folder.path()).await.unwrap();
@@ -233,17 +256,14 @@ async fn the_server_ends_with_a_killed_owner_and_an_orphan_is_replaced() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !fs::read_to_string(data.join("postmaster.pid")).is_ok_and(|it| it.contains("ready")) {
-        assert!(Instant::now() < deadline, "the orphan does not come up");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let lock_file = data.join("postmaster.pid");
+    until(|| fs::read_to_string(&lock_file).is_ok_and(|it| it.contains("ready"))).await;
     let server = start(folder.path()).await.unwrap();
     assert!(
         orphaned.try_wait().unwrap().is_some(),
         "the orphan was stopped"
     );
-    assert_ne!(server_pid(&data), orphan);
+    assert_ne!(server_pid(&data), killed);
     assert_eq!(ask(&server, "postgres", "select 1").await, "1");
     server.stop().await.unwrap();
 }

@@ -17,7 +17,7 @@ use std::{
 
 use sha1::{Digest, Sha1};
 
-use super::{Account, Options, failed};
+use super::{Account, Options, Profile, failed};
 use crate::error::{Error, Kind, Result};
 
 /// What a socket's path may have in bytes, so that it fits `sun_path` with its final zero: 104 on
@@ -52,10 +52,10 @@ impl Folder {
         fs::create_dir_all(base)
             .and_then(|()| fs::canonicalize(base))
             .map_err(|error| failed(format_args!("{} cannot be used", base.display()), error))
-            .and_then(|base| Self::claim_existing(base, is_new))
+            .and_then(|base| Self::claim_existing(base, is_new, options.profile))
     }
 
-    fn claim_existing(base: PathBuf, is_new: bool) -> Result<Self> {
+    fn claim_existing(base: PathBuf, is_new: bool, profile: Profile) -> Result<Self> {
         let lock = lock(&base)?;
         if is_new {
             // Passable, whatever the umask says: the server's user has to get through.
@@ -89,6 +89,10 @@ impl Folder {
         };
         // The data in the other place may be of another owner.
         let account = Account::choose(&data)?;
+        if profile == Profile::Throwaway {
+            // The watchdog, which runs as the server's user, has to be able to remove it.
+            account.give(&base)?;
+        }
 
         let socket = if data.as_os_str().len() + 1 + SOCKET_NAME.len() <= SOCKET_PATH_BYTES_MAX {
             data.clone()
