@@ -5,6 +5,7 @@
 
 mod access;
 mod column_type;
+pub mod oid;
 pub mod suggest;
 
 pub use crate::config::Announce;

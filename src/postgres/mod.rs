@@ -14,6 +14,7 @@ mod fault;
 pub mod helpdesk;
 mod lease;
 pub mod local;
+pub mod params;
 mod pool;
 mod read;
 mod session;

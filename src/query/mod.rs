@@ -2,7 +2,9 @@
 //! refused here, with the place in the text where it went wrong. Knows no SQL and no connections.
 
 mod read;
+pub mod value;
 mod write;
 
 pub use read::Query;
+pub use value::Value;
 pub use write::{ActionId, Answer, Write, WriteOptions};

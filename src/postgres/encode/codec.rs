@@ -9,43 +9,7 @@ use super::{
     reader::Encoded,
     text, time,
 };
-use crate::catalog::{ColumnType, TypeKind};
-
-/// `pg_type.oid` of the built-in types that are encoded here (PostgreSQL, `pg_type.dat`).
-mod oid {
-    pub(super) const BOOL: u32 = 16;
-    pub(super) const BYTEA: u32 = 17;
-    pub(super) const CHAR: u32 = 18;
-    pub(super) const NAME: u32 = 19;
-    pub(super) const INT8: u32 = 20;
-    pub(super) const INT2: u32 = 21;
-    pub(super) const INT4: u32 = 23;
-    pub(super) const TEXT: u32 = 25;
-    pub(super) const OID: u32 = 26;
-    pub(super) const XID: u32 = 28;
-    pub(super) const JSON: u32 = 114;
-    pub(super) const CIDR: u32 = 650;
-    pub(super) const FLOAT4: u32 = 700;
-    pub(super) const FLOAT8: u32 = 701;
-    pub(super) const MACADDR8: u32 = 774;
-    pub(super) const MACADDR: u32 = 829;
-    pub(super) const INET: u32 = 869;
-    pub(super) const BPCHAR: u32 = 1042;
-    pub(super) const VARCHAR: u32 = 1043;
-    pub(super) const DATE: u32 = 1082;
-    pub(super) const TIME: u32 = 1083;
-    pub(super) const TIMESTAMP: u32 = 1114;
-    pub(super) const TIMESTAMPTZ: u32 = 1184;
-    pub(super) const INTERVAL: u32 = 1186;
-    pub(super) const TIMETZ: u32 = 1266;
-    pub(super) const BIT: u32 = 1560;
-    pub(super) const VARBIT: u32 = 1562;
-    pub(super) const NUMERIC: u32 = 1700;
-    pub(super) const UUID: u32 = 2950;
-    pub(super) const PG_LSN: u32 = 3220;
-    pub(super) const JSONB: u32 = 3802;
-    pub(super) const XID8: u32 = 5069;
-}
+use crate::catalog::{ColumnType, TypeKind, oid};
 
 /// The binary format of one column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +59,7 @@ impl Codec {
     /// The codec of a type; `None` for the types that are left to `to_json`.
     pub(super) fn of(type_: &ColumnType) -> Option<Self> {
         Some(Self {
-            oid: base(type_).oid,
+            oid: type_.base().oid,
             format: Format::of(type_)?,
         })
     }
@@ -206,7 +170,7 @@ impl Format {
 
 /// The ranges whose bounds have a plain text here; all others are left to `to_json`.
 fn bound(subtype: &ColumnType) -> Option<Bound> {
-    Some(match base(subtype).oid {
+    Some(match subtype.base().oid {
         oid::INT4 => Bound::Int4,
         oid::INT8 => Bound::Int8,
         oid::FLOAT8 => Bound::Float8,
@@ -217,14 +181,6 @@ fn bound(subtype: &ColumnType) -> Option<Bound> {
         oid::TIMESTAMPTZ => Bound::TimestampTz,
         _ => return None,
     })
-}
-
-/// The type under all domains.
-fn base(type_: &ColumnType) -> &ColumnType {
-    match &type_.kind {
-        TypeKind::Domain(inner) => base(inner),
-        _ => type_,
-    }
 }
 
 /// Extensions' types have no fixed oid; this one is as common as text, and its binary format is text.
