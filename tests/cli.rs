@@ -1,5 +1,6 @@
 //! The program as a person or a script runs it: what it prints where, and how it ends.
 
+mod check;
 mod demo;
 mod settings;
 mod token;
