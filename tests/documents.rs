@@ -105,11 +105,29 @@ page is written from the code by a test.
             writeln!(text, "| {name} | {default} | {meaning} |").expect("text grows");
         }
     }
-    text.push_str(SINGLE_TENANT);
+    text.push_str(TOKENS_AND_TENANTS);
     text
 }
 
-const SINGLE_TENANT: &str = "
+const TOKENS_AND_TENANTS: &str = "
+## Tokens
+
+A token is a JSON Web Token signed with HS256 by `auth.jwt_secret`; no other algorithm is accepted, and
+a secret of fewer than 32 bytes is refused (RFC 7518, section 3.2). It is sent as
+`Authorization: Bearer <token>` and may have 16 KiB.
+
+| claim | meaning |
+| --- | --- |
+| `org` | The organization: text or a whole number, compared in the form in which PostgreSQL writes it where all organization columns are numbers or all are uuids. |
+| `sub` | The user inside the organization: text or a whole number. |
+| `role` | The PostgreSQL role, which rowcast's own role must be a member of. Optional. |
+| `exp`, `nbf` | Seconds since 1970 until and from which the token counts, give or take `auth.leeway_s`. Optional: a token without `exp` never expires. |
+| `aud` | Looked at where `auth.audience` is set. |
+
+`[auth.claims]` gives the first three other names. All claims reach row-level security policies as
+`request.jwt.claims`. Two tokens are one identity, with the same channels and limits, if all their claims
+but `exp`, `iat`, `nbf` and `jti` are equal.
+
 ## One organization
 
 `tenancy = \"single\"`, at the top of the file or in `[tenancy]`, exposes every table of the configured
@@ -119,9 +137,9 @@ carry is not looked at.
 
 ## Callers without a token
 
-Without `database.anonymous_role` they are refused (401). With it they run under that role, with
-that `role` as their only claim, and belong to no organization: they see resources that are `shared`, and nothing of any
-organization; with `tenancy = \"single\"` they belong to the one organization like everybody.
+Without `database.anonymous_role` they are refused (401). With it they run under that role, with that
+`role` as their only claim, and belong to no organization: they see resources that are `shared`, and
+nothing of any organization; with `tenancy = \"single\"` they belong to the one organization like everybody.
 ";
 
 fn example() -> String {
