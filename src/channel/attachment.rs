@@ -1,11 +1,25 @@
 //! The reader's side of a channel: what a transport takes events from.
+//!
+//! Owns the waiting, and the time between pings. Knows nothing of what is next.
 
+use super::{
+    Channel,
+    queue::{Queue, Room, Step},
+    time::Timer,
+};
 use crate::{
     snapshot::Position,
-    wire::{Events, event::Close},
+    wire::{
+        Events,
+        event::{self, Close},
+    },
 };
 use bytes::Bytes;
-use std::sync::Arc;
+use std::{
+    future::poll_fn,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll, ready},
+};
 
 /// How a reader wants to begin.
 #[derive(Debug, Clone, Default)]
@@ -68,6 +82,21 @@ pub enum Frames {
     Many(Vec<Frame>),
 }
 
+impl Frames {
+    pub(super) fn push(&mut self, frame: Frame) {
+        match self {
+            Frames::Many(frames) => frames.push(frame),
+            Frames::One(_) => {
+                let several = Frames::Many(Vec::with_capacity(4));
+                if let Frames::One(one) = std::mem::replace(self, several) {
+                    self.push(one);
+                }
+                self.push(frame);
+            }
+        }
+    }
+}
+
 impl std::ops::Deref for Frames {
     type Target = [Frame];
 
@@ -92,44 +121,120 @@ pub enum Delivery {
 
 /// A reader of a channel. Dropping it leaves the channel to the next one.
 #[derive(Debug)]
-pub struct Attachment {}
+pub struct Attachment {
+    channel: Arc<Channel>,
+    generation: u64,
+    opened: Opened,
+    /// When the reader gets a `ping` if it hears nothing else.
+    ping_at: u64,
+    timer: Timer,
+}
 
 impl Attachment {
+    pub(super) fn new(channel: Arc<Channel>, generation: u64, opened: Opened) -> Self {
+        let shared = channel.group().shared();
+        shared.attachments.fetch_add(1, Relaxed);
+        Self {
+            ping_at: shared.clock.now() + shared.bounds.ping_ms,
+            channel,
+            generation,
+            opened,
+            timer: Timer::default(),
+        }
+    }
+
     /// What the `open` event says.
     pub fn opened(&self) -> &Opened {
-        super::soon()
+        &self.opened
     }
 
     /// The `open` event, to be written first.
     pub fn open_event(&self) -> Bytes {
-        super::soon()
+        event::Open {
+            channel_id: self.channel.id().as_str(),
+            sequence: self.opened.sequence,
+            resumed: self.opened.resumed,
+            position: &self.opened.position,
+            ping_seconds: self.opened.ping_seconds,
+        }
+        .encode()
     }
 
     /// Waits for something to say: at least one event, and as many as have together at most
     /// `bytes_max` bytes. Cancel-safe. Calling it again says that what the last call returned was
     /// written.
-    pub async fn next(&mut self, _bytes_max: usize) -> Delivery {
-        super::soon()
+    pub async fn next(&mut self, bytes_max: usize) -> Delivery {
+        self.next_some(bytes_max, usize::MAX).await
     }
 
     /// As [`Attachment::next`], with at most so many events.
-    pub async fn next_some(&mut self, _bytes_max: usize, _events_max: usize) -> Delivery {
-        super::soon()
+    pub async fn next_some(&mut self, bytes_max: usize, events_max: usize) -> Delivery {
+        let room = Room {
+            bytes: bytes_max,
+            events: events_max,
+        };
+        poll_fn(|context| self.poll(room, context)).await
     }
 
     /// Resolves when the attachment is closed from elsewhere (replaced, revoked, the channel ended):
     /// for a writer that is stuck beside it. Not for a shutdown, which lets readers drain.
     pub async fn closed(&self) -> Close {
-        super::soon()
+        poll_fn(|context| {
+            let closed = |queue: &mut Queue| queue.closed(self.generation, context.waker());
+            match self.channel.with(|queue, _| closed(queue)) {
+                Some(close) => Poll::Ready(close),
+                None => Poll::Pending,
+            }
+        })
+        .await
     }
 
     /// A part of what `next` returned went out: the reader does not stand still.
     pub fn progressed(&self) {
-        super::soon()
+        let now = self.channel.now();
+        self.channel
+            .with(|queue, _| queue.progressed(self.generation, now));
     }
 
     /// The channel that it reads.
-    pub fn channel(&self) -> &Arc<super::Channel> {
-        super::soon()
+    pub fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+
+    fn poll(&mut self, room: Room, context: &mut Context<'_>) -> Poll<Delivery> {
+        let shared = self.channel.group().shared();
+        let now = shared.clock.now();
+        let step = self.channel.with(|queue, effects| {
+            let waker = context.waker();
+            queue.read(self.generation, room, now, &shared.bounds, waker, effects)
+        });
+        match step {
+            Step::Events(frames) => {
+                self.ping_at = now + shared.bounds.ping_ms;
+                return Poll::Ready(Delivery::Events(frames));
+            }
+            Step::Close(close) => return Poll::Ready(Delivery::Close(close)),
+            Step::Wait => {}
+        }
+        ready!(self.timer.poll(&shared.clock, self.ping_at, context));
+        self.ping_at = now + shared.bounds.ping_ms;
+        // Read before the queue is locked: what is settled by now is queued or was handed out.
+        let current = self.channel.group().position();
+        let ping = |queue: &mut Queue| queue.ping(self.generation, &current);
+        match self.channel.with(|queue, _| ping(queue)) {
+            Some(position) => Poll::Ready(Delivery::Ping(position)),
+            // Something arrived just now, and has woken this task.
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        let shared = self.channel.group().shared();
+        let now = shared.clock.now();
+        self.channel
+            .with(|queue, effects| queue.detach(self.generation, now, effects));
+        shared.attachments.fetch_sub(1, Relaxed);
     }
 }

@@ -62,9 +62,9 @@ impl Entry {
 
     /// Appends the event. Only a change carries the channel's cursor; a reset's own names the state
     /// that it belongs to.
-    pub(super) fn write(&self, out: &mut BytesMut, position: &Position, cursor: bool) {
+    fn write(&self, out: &mut BytesMut, position: &Position, cursor: Option<&Position>) {
         match self {
-            Entry::Change(change) => change.write(out, cursor.then_some(position)),
+            Entry::Change(change) => change.write(out, cursor),
             Entry::Reset { resource, reason } => {
                 event::reset(out, resource.as_deref(), reason, position);
             }
@@ -152,26 +152,24 @@ impl Batch {
     fn encode(&self, variant: Variant, wanted: impl Fn(&Entry) -> bool) -> Events {
         let passes =
             |entry: &&Entry| (variant.transients || !entry.is_transient()) && wanted(entry);
-        encode(
-            self.entries.iter().filter(passes),
-            &self.position,
-            variant.cursor,
-        )
+        let cursor = variant.cursor.then_some(&self.position);
+        encode(self.entries.iter().filter(passes), &self.position, cursor)
     }
 }
 
-/// Encodes entries, the last of them carrying the cursor if it is a change.
+/// Encodes entries, the last of them carrying the cursor if it is a change. Resets name the state
+/// `position`.
 pub(super) fn encode<'a>(
     entries: impl Iterator<Item = &'a Entry>,
     position: &Position,
-    cursor: bool,
+    cursor: Option<&Position>,
 ) -> Events {
     let mut out = BytesMut::new();
     let mut ends = Vec::new();
     let mut entries = entries.peekable();
     while let Some(entry) = entries.next() {
         let last = entries.peek().is_none();
-        entry.write(&mut out, position, cursor && last);
+        entry.write(&mut out, position, cursor.filter(|_| last));
         ends.push(u32::try_from(out.len()).expect("a batch of fewer than 4 GiB"));
     }
     // An allocation of the exact size: it may stay for as long as the slowest replay window.

@@ -1,19 +1,34 @@
 //! One channel as its users hold it: callers, transports, requests.
+//!
+//! Owns the lock around the queue. Nothing here waits, and nobody is woken while the lock is held.
 
-use super::{Attach, Attachment, ChannelId, Priority, RequestId, RequestLane};
-use crate::{error::Result, identity::Identity, wire::event::Close};
-use std::sync::Arc;
+use super::{
+    Attach, Attachment, Batch, ChannelId, Group, Priority, RequestId, RequestLane,
+    queue::{Effects, Queue},
+    sync::{Mutex, lock},
+};
+use crate::{
+    error::{Kind, Result},
+    identity::Identity,
+    snapshot::Position,
+    wire::event::Close,
+};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 /// One consumer's own queue of events.
 #[derive(Debug)]
-pub struct Channel {}
+pub struct Channel {
+    id: ChannelId,
+    group: Arc<Group>,
+    queue: Mutex<Queue>,
+}
 
 /// How far a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestStatus {
     /// Where it stands.
     pub state: RequestState,
-    /// Rows that were handed to a reader.
+    /// Rows that were handed to a reader; 0 again once the end was.
     pub rows_delivered: u64,
     /// Rows that wait for a reader.
     pub rows_queued: u64,
@@ -31,56 +46,148 @@ pub enum RequestState {
 }
 
 impl Channel {
+    pub(super) fn new(
+        id: ChannelId,
+        group: Arc<Group>,
+        first: u64,
+        position: Position,
+        heir: bool,
+    ) -> Self {
+        let shared = group.shared();
+        shared.channels.fetch_add(1, Relaxed);
+        let now = shared.clock.now();
+        Self {
+            id,
+            queue: Mutex::new(Queue::new(first, position, heir, now)),
+            group,
+        }
+    }
+
     /// Its name.
     pub fn id(&self) -> &ChannelId {
-        super::soon()
+        &self.id
     }
 
     /// Whose it is.
     pub fn identity(&self) -> &Arc<Identity> {
-        super::soon()
+        self.group.identity()
     }
 
     /// Begins to read the channel. An older attachment is closed (4001). `ChannelEnded` if the
-    /// channel was removed meanwhile, `ShuttingDown`.
-    pub fn attach(self: &Arc<Self>, _attach: Attach) -> Result<Attachment> {
-        super::soon()
+    /// channel was removed meanwhile: open it again. `ShuttingDown`.
+    pub fn attach(self: &Arc<Self>, attach: Attach) -> Result<Attachment> {
+        // Read before the queue is locked: what is settled by now is queued or was handed out.
+        let current = self.group.position();
+        let now = self.now();
+        let bounds = &self.group.shared().bounds;
+        let attached =
+            self.with(|queue, effects| queue.attach(attach, &current, now, bounds, effects));
+        let (generation, opened) = attached?;
+        Ok(Attachment::new(self.clone(), generation, opened))
     }
 
     /// The reader has everything up to this number. `SequenceInvalid` for a number that was never
     /// given out.
-    pub fn acknowledge(&self, _sequence: u64) -> Result<()> {
-        super::soon()
+    pub fn acknowledge(&self, sequence: u64) -> Result<()> {
+        self.with(|queue, _| queue.acknowledge(sequence))
     }
 
-    /// Reserves what a request needs: its id, its place among the identity's, room for its end.
+    /// Reserves what a request needs: its id, its place among the identity's, room for its end. The
+    /// place is free again when the end has been handed to a reader, so that who never reads cannot
+    /// pile up ends.
     /// `RequestIdInUse`, `TooManyRequests`, `ChannelEnded`, `ShuttingDown`.
     pub fn open_request(
         self: &Arc<Self>,
-        _id: RequestId,
-        _priority: Priority,
+        id: RequestId,
+        priority: Priority,
     ) -> Result<RequestLane> {
-        super::soon()
+        let now = self.now();
+        let bounds = &self.group.shared().bounds;
+        self.group.begin_request()?;
+        let opened = self.with(|queue, _| queue.open_request(id.clone(), priority, now, bounds));
+        match opened {
+            Ok(lane) => Ok(RequestLane::new(self.clone(), lane, id)),
+            Err(error) => {
+                self.group.end_requests(1);
+                Err(error)
+            }
+        }
     }
 
     /// Cancels a request: rows that wait are dropped, and its lane is told. Whether it was running.
-    pub fn cancel(&self, _id: &RequestId) -> bool {
-        super::soon()
+    pub fn cancel(&self, id: &RequestId) -> bool {
+        let bounds = &self.group.shared().bounds;
+        self.with(|queue, effects| queue.cancel(id, bounds, effects))
     }
 
     /// How far a request is; `None` if the id is free.
-    pub fn request(&self, _id: &RequestId) -> Option<RequestStatus> {
-        super::soon()
+    pub fn request(&self, id: &RequestId) -> Option<RequestStatus> {
+        self.with(|queue, _| queue.request(id))
     }
 
     /// Queues an `error` event without a request id, for a command that failed. `false` if too many
     /// of them wait already: the caller should stop reading commands and close.
-    pub fn error(&self, _problem: &[u8]) -> bool {
-        super::soon()
+    pub fn error(&self, problem: &[u8]) -> bool {
+        let now = self.now();
+        let bounds = &self.group.shared().bounds;
+        self.with(|queue, effects| queue.error(problem, now, bounds, effects))
     }
 
     /// Closes the present attachment, if there is one; the channel stays.
-    pub fn close(&self, _close: Close) {
-        super::soon()
+    pub fn close(&self, close: Close) {
+        self.with(|queue, effects| queue.close(close, effects));
+    }
+
+    pub(super) fn push(&self, batch: &Arc<Batch>, cursor: bool) {
+        let now = self.now();
+        let bounds = &self.group.shared().bounds;
+        self.with(|queue, effects| queue.push(batch, cursor, now, bounds, effects));
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        lock(&self.queue).has_ended()
+    }
+
+    pub(super) fn end(&self, kind: Kind) {
+        self.with(|queue, effects| queue.end(kind, effects));
+    }
+
+    pub(super) fn drain(&self) {
+        self.with(|queue, effects| queue.drain(effects));
+    }
+
+    pub(super) fn sweep(&self) -> bool {
+        let now = self.now();
+        let bounds = &self.group.shared().bounds;
+        self.with(|queue, effects| queue.sweep(now, bounds, effects))
+    }
+
+    /// Bytes that wait, and bytes that are kept.
+    pub(super) fn bytes(&self) -> (usize, usize) {
+        let (queued, kept, _) = lock(&self.queue).sizes();
+        (queued, kept)
+    }
+
+    pub(super) fn group(&self) -> &Arc<Group> {
+        &self.group
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        self.group.shared().clock.now()
+    }
+
+    /// Does something to the queue, and then, with the lock released, what follows from it.
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Queue, &mut Effects) -> T) -> T {
+        let mut effects = Effects::default();
+        let result = act(&mut lock(&self.queue), &mut effects);
+        self.group.end_requests(effects.requests_ended);
+        effects.wake();
+        result
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.group.shared().channels.fetch_sub(1, Relaxed);
     }
 }

@@ -1,24 +1,72 @@
 //! The hub: every channel of this server, by identity and by organization.
+//!
+//! Owns registration (with the feed, from a channel's first moment on) and removal. Knows nothing of
+//! what channels carry.
 
-use super::{Audience, Channel, ChannelId, Group};
+use super::{
+    Audience, Channel, ChannelId, Group,
+    departed::Departed,
+    queue::Bounds,
+    sync::{AtomicUsize, Mutex, lock},
+    time::Clock,
+};
 use crate::{
     config::Limits,
-    error::Result,
+    error::{Error, Kind, Result},
     identity::{Identity, IdentityKey, OrganizationId},
     snapshot::Position,
 };
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak, atomic::Ordering::Relaxed},
+    time::{Duration, SystemTime},
+};
+
+/// How often idle channels and old events are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Every channel of this server.
 #[derive(Debug)]
-pub struct Hub {}
+pub struct Hub {
+    shared: Arc<Shared>,
+    registry: Mutex<Registry>,
+    sweeper: Mutex<Option<tokio::task::AbortHandle>>,
+}
+
+/// What channels and groups need of the hub.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) bounds: Bounds,
+    pub(super) clock: Clock,
+    /// Up to where everything was queued for all groups that nobody holds.
+    settled: Mutex<Position>,
+    /// Channels and attachments that exist, whoever still points at them.
+    pub(super) channels: AtomicUsize,
+    pub(super) attachments: AtomicUsize,
+}
+
+impl Shared {
+    pub(super) fn settled(&self) -> Position {
+        lock(&self.settled).clone()
+    }
+}
+
+#[derive(Debug)]
+struct Registry {
+    groups: HashMap<IdentityKey, Arc<Group>>,
+    organizations: HashMap<OrganizationId, Arc<Vec<Arc<Group>>>>,
+    /// Where the feed's last snapshot stands: who comes now needs nothing from before.
+    advanced: Position,
+    departed: Departed,
+    down: bool,
+}
 
 /// What is there now: for teardown assertions and metrics. All zero once everybody has gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
-    /// Channels that are registered.
+    /// Channels that exist.
     pub channels: usize,
-    /// Channels that somebody reads.
+    /// Attachments that exist.
     pub attachments: usize,
     /// Requests whose end was not yet handed out.
     pub requests: usize,
@@ -30,68 +78,237 @@ pub struct Stats {
 
 impl Hub {
     /// A hub without channels; the feed stands at `position`.
-    pub fn new(_limits: &Limits, _position: Position) -> Arc<Self> {
-        super::soon()
+    pub fn new(limits: &Limits, position: Position) -> Arc<Self> {
+        Arc::new(Self {
+            shared: Arc::new(Shared {
+                bounds: Bounds::new(limits),
+                clock: Clock::start(),
+                settled: Mutex::new(position.clone()),
+                channels: AtomicUsize::new(0),
+                attachments: AtomicUsize::new(0),
+            }),
+            registry: Mutex::new(Registry {
+                groups: HashMap::new(),
+                organizations: HashMap::new(),
+                advanced: position,
+                departed: Departed::default(),
+                down: false,
+            }),
+            sweeper: Mutex::new(None),
+        })
     }
 
-    /// Starts the task that removes idle channels and old events; it ends with [`Hub::shut_down`] or
-    /// when the hub is dropped. Needs a tokio runtime.
+    /// Starts the task that removes idle channels and old events; it ends with [`Hub::clear`] or when
+    /// the hub is dropped. Needs a tokio runtime.
     pub fn start_sweeper(self: &Arc<Self>) {
-        super::soon()
+        let hub = Arc::downgrade(self);
+        let every = SWEEP_EVERY.min(Duration::from_millis(self.shared.bounds.sweep_ms()));
+        let sweeper = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                let Some(hub) = Weak::upgrade(&hub) else {
+                    break;
+                };
+                hub.sweep();
+            }
+        });
+        let earlier = lock(&self.sweeper).replace(sweeper.abort_handle());
+        if let Some(earlier) = earlier {
+            earlier.abort();
+        }
     }
 
     /// The identity's channel of that name, made and registered with the feed if need be.
     /// `TooManyChannels`, `ShuttingDown`.
-    pub fn open(
-        self: &Arc<Self>,
-        _identity: &Arc<Identity>,
-        _id: &ChannelId,
-    ) -> Result<Arc<Channel>> {
-        super::soon()
+    pub fn open(&self, identity: &Arc<Identity>, id: &ChannelId) -> Result<Arc<Channel>> {
+        let mut registry = lock(&self.registry);
+        if registry.down {
+            return Err(Error::new(
+                Kind::ShuttingDown,
+                "The server takes nothing new.",
+            ));
+        }
+        let known = registry.groups.get(&identity.key).cloned();
+        if let Some(channel) = known.as_ref().and_then(|group| group.find(id)) {
+            return Ok(channel);
+        }
+        let group = known
+            .clone()
+            .unwrap_or_else(|| Arc::new(Group::new(identity.clone(), self.shared.clone())));
+        let heir = registry.departed.has(&identity.key, id);
+        let position = registry.advanced.clone();
+        let channel = Channel::new(id.clone(), group.clone(), first_number(), position, heir);
+        let channel = Arc::new(channel);
+        group.add(channel.clone())?;
+        if heir {
+            registry.departed.remove(&identity.key, id);
+        }
+        if known.is_none() {
+            registry.enter(group);
+        }
+        Ok(channel)
     }
 
     /// The identity's channel of that name, if it exists.
-    pub fn find(&self, _key: &IdentityKey, _id: &ChannelId) -> Option<Arc<Channel>> {
-        super::soon()
+    pub fn find(&self, key: &IdentityKey, id: &ChannelId) -> Option<Arc<Channel>> {
+        let group = lock(&self.registry).groups.get(key).cloned();
+        group?.find(id)
     }
 
     /// Ends a channel: its reader is closed (4002), its requests are cancelled without another word.
     /// Whether there was one.
-    pub fn end(&self, _key: &IdentityKey, _id: &ChannelId) -> bool {
-        super::soon()
+    pub fn end(&self, key: &IdentityKey, id: &ChannelId) -> bool {
+        let Some(channel) = self.find(key, id) else {
+            return false;
+        };
+        channel.end(Kind::ChannelEnded);
+        self.prune(channel.group());
+        true
     }
 
     /// The feed has taken the snapshot `to`: channels registered from now on start there. Returns
     /// those who were registered before, to whom everything up to `to` has to be told.
-    pub fn advance(self: &Arc<Self>, _to: Position) -> Audience {
-        super::soon()
+    pub fn advance(self: &Arc<Self>, to: Position) -> Audience {
+        lock(&self.registry).advanced = to.clone();
+        Audience::new(self.clone(), to)
     }
 
     /// Everything up to `to` was queued for every group that nobody holds: their `ping` and `open`
     /// may say so.
-    pub fn settle(&self, _to: Position) {
-        super::soon()
-    }
-
-    /// Begins the end: no new channels, attachments and requests; running requests are told
-    /// `ShuttingDown`; each reader gets what is queued, the ends of its requests included, and then
-    /// `close` 4100. How long that may take is the caller's to decide.
-    pub fn shut_down(&self) {
-        super::soon()
+    pub fn settle(&self, to: Position) {
+        *lock(&self.shared.settled) = to;
     }
 
     /// The groups of one organization that are online now.
-    pub fn groups_of(&self, _organization: &OrganizationId) -> Arc<Vec<Arc<Group>>> {
-        super::soon()
+    pub fn groups_of(&self, organization: &OrganizationId) -> Arc<Vec<Arc<Group>>> {
+        let registry = lock(&self.registry);
+        let groups = registry.organizations.get(organization);
+        groups.cloned().unwrap_or_default()
     }
 
     /// All groups that are online now.
     pub fn groups(&self) -> Vec<Arc<Group>> {
-        super::soon()
+        lock(&self.registry).groups.values().cloned().collect()
+    }
+
+    pub(super) fn organizations(&self) -> Vec<OrganizationId> {
+        lock(&self.registry).organizations.keys().cloned().collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        lock(&self.registry).groups.is_empty()
+    }
+
+    /// Begins the end: no new channels, attachments and requests; running requests are told
+    /// `ShuttingDown`; each reader gets what is queued, the ends of its requests included, and then
+    /// `close` 4100. How long that may take is the caller's to decide, who then calls
+    /// [`Hub::clear`].
+    pub fn shut_down(&self) {
+        lock(&self.registry).down = true;
+        for channel in self.channels() {
+            channel.drain();
+        }
+    }
+
+    /// Ends all channels at once, whatever they still have to say, and the sweeper.
+    pub fn clear(&self) {
+        if let Some(sweeper) = lock(&self.sweeper).take() {
+            sweeper.abort();
+        }
+        for group in self.groups() {
+            for channel in group.channels() {
+                channel.end(Kind::ShuttingDown);
+            }
+            self.prune(&group);
+        }
     }
 
     /// What is there now.
     pub fn stats(&self) -> Stats {
-        super::soon()
+        let mut stats = Stats {
+            channels: self.shared.channels.load(Relaxed),
+            attachments: self.shared.attachments.load(Relaxed),
+            ..Stats::default()
+        };
+        for group in self.groups() {
+            stats.requests += group.requests();
+            for channel in group.channels() {
+                let (queued, replay) = channel.bytes();
+                stats.queued_bytes += queued;
+                stats.replay_bytes += replay;
+            }
+        }
+        stats
     }
+
+    /// Forgets old events and removes idle channels, remembering their names: who comes back to one
+    /// has to hear that it was gone.
+    fn sweep(&self) {
+        for group in self.groups() {
+            let mut removed = false;
+            for channel in group.channels() {
+                if channel.sweep() {
+                    removed = true;
+                    let key = &group.identity().key;
+                    lock(&self.registry).departed.add(key, channel.id());
+                }
+            }
+            if removed {
+                self.prune(&group);
+            }
+        }
+    }
+
+    fn channels(&self) -> Vec<Arc<Channel>> {
+        let groups = self.groups();
+        groups.iter().flat_map(|group| group.channels()).collect()
+    }
+
+    /// Forgets a group's ended channels, and the group if it has no others. Who adds a channel holds
+    /// the registry's lock too.
+    fn prune(&self, group: &Arc<Group>) {
+        let mut registry = lock(&self.registry);
+        if group.prune() {
+            registry.leave(group);
+        }
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+impl Registry {
+    fn enter(&mut self, group: Arc<Group>) {
+        let identity = group.identity().clone();
+        let groups = self.organizations.entry(identity.organization.clone());
+        Arc::make_mut(groups.or_default()).push(group.clone());
+        self.groups.insert(identity.key, group);
+    }
+
+    fn leave(&mut self, group: &Arc<Group>) {
+        let identity = group.identity();
+        let same = |it: &Arc<Group>| Arc::ptr_eq(it, group);
+        if !self.groups.get(&identity.key).is_some_and(same) {
+            return;
+        }
+        self.groups.remove(&identity.key);
+        if let Some(groups) = self.organizations.get_mut(&identity.organization) {
+            Arc::make_mut(groups).retain(|it| !Arc::ptr_eq(it, group));
+            if groups.is_empty() {
+                self.organizations.remove(&identity.organization);
+            }
+        }
+    }
+}
+
+/// The number of a channel's first event: microseconds since 1970, so that the numbers of an earlier
+/// life of the channel lie below. They stay under 2^53, which JSON's readers can count to, until the
+/// year 2255.
+fn first_number() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let micros = since.map_or(1, |it| it.as_micros());
+    u64::try_from(micros).unwrap_or(1).clamp(1, (1 << 53) - 1)
 }

@@ -9,13 +9,19 @@
 
 mod attachment;
 mod batch;
+mod departed;
 mod group;
 mod handle;
 mod hub;
 mod ids;
 mod lane;
 mod priority;
+mod queue;
 mod sync;
+mod time;
+
+#[cfg(test)]
+mod tests;
 
 pub use attachment::{Attach, Attachment, Delivery, Frame, Frames, Opened};
 pub use batch::{Batch, BatchBuilder, Change, Entry};
@@ -25,8 +31,3 @@ pub use hub::{Hub, Stats};
 pub use ids::{ChannelId, RequestId};
 pub use lane::RequestLane;
 pub use priority::Priority;
-
-/// The signatures come first, so that others can build on them; the bodies follow.
-fn soon() -> ! {
-    unreachable!("the queue is not built yet")
-}

@@ -64,6 +64,11 @@ impl Actions {
         Actions::Several(all.into())
     }
 
+    /// About the bytes of all ids together on the wire, as long as none needs escapes.
+    pub fn bytes(&self) -> usize {
+        self.ids().iter().map(|id| id.len() + 8).sum()
+    }
+
     fn ids(&self) -> &[Arc<str>] {
         match self {
             Actions::None => &[],

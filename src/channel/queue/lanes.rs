@@ -1,0 +1,428 @@
+//! The requests of a channel: each a lane with rows that wait and one end, sharing room and service.
+//!
+//! Owns who may queue how much, and who is served next. Knows nothing of numbers and readers.
+//!
+//! Service is start-time fair queueing (Goyal, Vin and Cheng, 1996): each lane has a tag that grows by
+//! what it was served, more slowly for an urgent one, and the lowest tag is next. A lane that had
+//! nothing starts at the tag of the one served last, so that it neither waits for the others nor makes
+//! up for the time when it wanted nothing.
+
+use super::{Bounds, Effects, Room, window::Sent};
+use crate::{
+    channel::{Priority, RequestId},
+    error::Kind,
+    snapshot::Version,
+    wire::Events,
+};
+use std::{collections::VecDeque, task::Waker};
+
+/// Names a lane as long as its channel lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::channel) struct LaneId(u32);
+
+/// How many bytes one lane is served before the next has its turn.
+pub(super) const PORTION_BYTES: usize = 16 << 10;
+
+/// How much less a lane is served than one that is more urgent by one step.
+const URGENCY_FACTOR: u64 = 3;
+
+/// As urgent as this are the changes.
+pub(super) const CHANGES_URGENCY: u8 = 1;
+
+/// What a byte costs at this urgency.
+pub(super) fn cost(urgency: u8) -> u64 {
+    URGENCY_FACTOR.pow(urgency.into())
+}
+
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) id: LaneId,
+    pub(super) request: RequestId,
+    urgency: u8,
+    tag: u64,
+    rows: VecDeque<Events>,
+    bytes: usize,
+    /// The end, once the producer gave it.
+    terminal: Option<Events>,
+    /// Why the producer should stop, once it should.
+    pub(super) failed: Option<Kind>,
+    /// The state that its rows show, once it is known.
+    snapshot: Option<Version>,
+    pub(super) opened_at: u64,
+    rows_queued: u64,
+    rows_delivered: u64,
+    /// Who waits for room, or to hear that it should stop.
+    waker: Option<Waker>,
+    /// The bytes for which it waits; 0 if it does not.
+    waits_for: usize,
+}
+
+impl Lane {
+    pub(super) fn is_running(&self) -> bool {
+        self.terminal.is_none()
+    }
+
+    pub(super) fn rows_queued(&self) -> u64 {
+        self.rows_queued
+    }
+
+    pub(super) fn rows_delivered(&self) -> u64 {
+        self.rows_delivered
+    }
+
+    pub(super) fn snapshot(&self) -> Option<Version> {
+        self.snapshot
+    }
+
+    fn front(&self) -> Option<&Events> {
+        self.rows.front().or(self.terminal.as_ref())
+    }
+}
+
+/// All lanes of a channel. A lane leaves when its end is handed out.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    lanes: Vec<Lane>,
+    opened: u32,
+    /// Rows that wait, in bytes.
+    bytes: usize,
+    /// How much of that exceeds each lane's own part.
+    common_bytes: usize,
+    /// The tag of whoever was served last.
+    served: u64,
+    /// A lane that has nothing queued and waits for more than its own part: until it has that, nobody
+    /// else gets a part of the common room.
+    large: Option<LaneId>,
+}
+
+impl Lanes {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Lane> {
+        self.lanes.iter()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Bytes that wait, ends included.
+    pub(super) fn bytes(&self) -> usize {
+        let ends = self.lanes.iter().filter_map(|lane| lane.terminal.as_ref());
+        self.bytes + ends.map(|it| it.bytes().len()).sum::<usize>()
+    }
+
+    /// How many bytes the changes may have.
+    pub(super) fn leave_to_changes(&self, bounds: &Bounds) -> usize {
+        let rest = bounds.common_bytes_max.saturating_sub(self.common_bytes);
+        match self.large {
+            Some(_) => rest.min(bounds.changes_bytes_small),
+            None => rest,
+        }
+    }
+
+    /// Ever opened on this channel.
+    pub(super) fn opened(&self) -> u32 {
+        self.opened
+    }
+
+    pub(super) fn by_request(&self, request: &RequestId) -> Option<&Lane> {
+        self.lanes.iter().find(|lane| lane.request == *request)
+    }
+
+    pub(super) fn get(&self, id: LaneId) -> Option<&Lane> {
+        self.lanes.iter().find(|lane| lane.id == id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: LaneId) -> Option<&mut Lane> {
+        self.lanes.iter_mut().find(|lane| lane.id == id)
+    }
+
+    pub(super) fn open(&mut self, request: RequestId, priority: Priority, now: u64) -> LaneId {
+        self.opened += 1;
+        let id = LaneId(self.opened);
+        self.lanes.push(Lane {
+            id,
+            request,
+            urgency: priority.urgency(),
+            tag: 0,
+            rows: VecDeque::new(),
+            bytes: 0,
+            terminal: None,
+            failed: None,
+            snapshot: None,
+            opened_at: now,
+            rows_queued: 0,
+            rows_delivered: 0,
+            waker: None,
+            waits_for: 0,
+        });
+        id
+    }
+
+    /// Whether some request may show a state after `start`.
+    pub(super) fn may_show_after(&self, start: Version) -> bool {
+        let running = self.lanes.iter().filter(|it| it.is_running());
+        running
+            .map(|it| it.snapshot)
+            .any(|it| it.is_none_or(|it| it > start))
+    }
+
+    pub(super) fn snapshot_taken(&mut self, id: LaneId, version: Version) {
+        if let Some(lane) = self.get_mut(id) {
+            lane.snapshot = Some(version);
+        }
+    }
+
+    /// Queues as many of the events as there is room for, and remembers whom to wake for the rest.
+    /// Whether that was all.
+    pub(super) fn offer(
+        &mut self,
+        id: LaneId,
+        events: &mut Events,
+        changes_bytes: usize,
+        bounds: &Bounds,
+    ) -> bool {
+        let room = self.room(id, events.bytes_of(1), changes_bytes, bounds);
+        let count = events.fitting(room);
+        let part = events.split_to(count);
+        let served = self.served;
+        let Some(lane) = self.get_mut(id) else {
+            return false;
+        };
+        lane.waits_for = 0;
+        if !part.is_empty() {
+            if lane.rows.is_empty() {
+                lane.tag = lane.tag.max(served);
+            }
+            let before = lane.bytes;
+            lane.rows_queued += part.count() as u64;
+            lane.bytes += part.bytes().len();
+            lane.rows.push_back(part);
+            let after = lane.bytes;
+            self.count(before, after, bounds);
+        }
+        if events.is_empty() {
+            self.large.take_if(|it| *it == id);
+            return true;
+        }
+        let needs = events.bytes_of(1);
+        if let Some(lane) = self.get_mut(id) {
+            lane.waits_for = needs;
+            let large = lane.bytes == 0 && needs > bounds.lane_bytes;
+            if large {
+                self.large.get_or_insert(id);
+            } else {
+                self.large.take_if(|it| *it == id);
+            }
+        }
+        false
+    }
+
+    /// The bytes that a lane may queue now, given those of the first event that it has to queue.
+    fn room(&self, id: LaneId, first: usize, changes_bytes: usize, bounds: &Bounds) -> usize {
+        let Some(lane) = self.get(id) else { return 0 };
+        let own = bounds.lane_bytes.saturating_sub(lane.bytes);
+        if self.large.is_some_and(|it| it != id) {
+            return own;
+        }
+        let free = bounds
+            .rows_common_bytes_max
+            .min(bounds.common_bytes_max.saturating_sub(changes_bytes))
+            .saturating_sub(self.common_bytes);
+        // A lane takes no more of the common room than it leaves, so there is always some for the
+        // next one (dynamic thresholds: Choudhury and Hahne, 1998).
+        let taken = lane.bytes.saturating_sub(bounds.lane_bytes);
+        let room = own + free.saturating_sub(taken) / 2;
+        if lane.bytes > 0 || first <= room {
+            return room;
+        }
+        // A row that needs more gets all that is free, and one that no share of the room could hold
+        // goes alone.
+        let alone = self.common_bytes == 0 && changes_bytes == 0;
+        if first <= own + free || alone {
+            first
+        } else {
+            room
+        }
+    }
+
+    /// Effects those who have room now for what they wait for.
+    pub(super) fn wake_waiting(
+        &mut self,
+        changes_bytes: usize,
+        bounds: &Bounds,
+        effects: &mut Effects,
+    ) {
+        for index in 0..self.lanes.len() {
+            let lane = &self.lanes[index];
+            if lane.waits_for == 0 {
+                continue;
+            }
+            let (id, needs) = (lane.id, lane.waits_for);
+            if self.room(id, needs, changes_bytes, bounds) >= needs {
+                let lane = &mut self.lanes[index];
+                lane.waits_for = 0;
+                effects.lanes.extend(lane.waker.take());
+            }
+        }
+    }
+
+    /// Effects all who wait for room, because their deadline is another one now.
+    pub(super) fn wake_all_waiting(&mut self, effects: &mut Effects) {
+        let waiting = self.lanes.iter_mut().filter(|it| it.waits_for > 0);
+        effects
+            .lanes
+            .extend(waiting.filter_map(|it| it.waker.take()));
+    }
+
+    /// Whom to wake when the lane has room or should stop.
+    pub(super) fn wait(&mut self, id: LaneId, waker: &Waker) {
+        if let Some(lane) = self.get_mut(id) {
+            match &mut lane.waker {
+                Some(mine) => mine.clone_from(waker),
+                none => *none = Some(waker.clone()),
+            }
+        }
+    }
+
+    /// Nobody waits any more.
+    pub(super) fn leave(&mut self, id: LaneId) {
+        self.large.take_if(|it| *it == id);
+        if let Some(lane) = self.get_mut(id) {
+            lane.waits_for = 0;
+            lane.waker = None;
+        }
+    }
+
+    /// Tells the producer to stop. Rows that wait stay.
+    pub(super) fn fail(&mut self, id: LaneId, kind: Kind, effects: &mut Effects) {
+        self.large.take_if(|it| *it == id);
+        if let Some(lane) = self.get_mut(id) {
+            lane.failed.get_or_insert(kind);
+            lane.waits_for = 0;
+            effects.lanes.extend(lane.waker.take());
+        }
+    }
+
+    /// Drops the rows of a lane that wait.
+    pub(super) fn drop_rows(&mut self, id: LaneId, bounds: &Bounds) {
+        let Some(lane) = self.get_mut(id) else { return };
+        let dropped: usize = lane.rows.drain(..).map(|it| it.count()).sum();
+        lane.rows = VecDeque::new();
+        lane.rows_queued -= dropped as u64;
+        let before = std::mem::take(&mut lane.bytes);
+        self.count(before, 0, bounds);
+    }
+
+    /// Queues the end. It needs no room: every lane has its own for that.
+    pub(super) fn finish(&mut self, id: LaneId, terminal: Events) {
+        self.large.take_if(|it| *it == id);
+        let served = self.served;
+        if let Some(lane) = self.get_mut(id) {
+            if lane.rows.is_empty() {
+                lane.tag = lane.tag.max(served);
+            }
+            lane.terminal.get_or_insert(terminal);
+            lane.waits_for = 0;
+            lane.waker = None;
+        }
+    }
+
+    /// The lane that is served next: its tag and urgency, by which it competes with the changes.
+    pub(super) fn next(&self) -> Option<(u64, u8, LaneId)> {
+        let waiting = self.lanes.iter().filter(|lane| lane.front().is_some());
+        waiting
+            .map(|it| (it.tag, it.urgency, it.id))
+            .min_by_key(|it| (it.0, it.1, it.2.0))
+    }
+
+    /// Whether some lane has something to say.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.lanes.iter().any(|it| it.front().is_some())
+    }
+
+    /// Whether more than one lane has something to say.
+    pub(super) fn compete(&self) -> bool {
+        self.lanes
+            .iter()
+            .filter(|it| it.front().is_some())
+            .nth(1)
+            .is_some()
+    }
+
+    /// Takes what is next of this lane and fits, at least one event if `first`. With the end, the
+    /// lane is gone.
+    pub(super) fn take(
+        &mut self,
+        id: LaneId,
+        room: Room,
+        first: bool,
+        competing: bool,
+        bounds: &Bounds,
+    ) -> Option<Sent> {
+        let index = self.lanes.iter().position(|lane| lane.id == id)?;
+        let lane = &mut self.lanes[index];
+        let front = lane.front()?;
+        let room = match competing {
+            true => room.portion(PORTION_BYTES, front),
+            false => room,
+        };
+        let count = room.cuts(front, first);
+        if count == 0 {
+            return None;
+        }
+        self.served = lane.tag;
+        let Some(rows) = lane.rows.front_mut() else {
+            let lane = self.lanes.remove(index);
+            if self.lanes.is_empty() {
+                self.lanes = Vec::new();
+            }
+            return lane
+                .terminal
+                .map(|terminal| Sent::own(terminal, Some(lane.request)));
+        };
+        let events = rows.split_to(count);
+        if rows.is_empty() {
+            lane.rows.pop_front();
+        }
+        if lane.rows.is_empty() {
+            lane.rows = VecDeque::new();
+        }
+        let bytes = events.bytes().len();
+        lane.rows_delivered += count as u64;
+        lane.tag += bytes as u64 * cost(lane.urgency);
+        let before = lane.bytes;
+        lane.bytes -= bytes;
+        let after = lane.bytes;
+        self.count(before, after, bounds);
+        Some(Sent::own(events, None))
+    }
+
+    /// The changes were served.
+    pub(super) fn serve(&mut self, tag: u64) {
+        self.served = tag;
+    }
+
+    /// The tag with which a lane starts that had nothing.
+    pub(super) fn served(&self) -> u64 {
+        self.served
+    }
+
+    /// Ends all lanes without a word: their producers are told to stop, and hear this when they ask.
+    pub(super) fn clear(&mut self, effects: &mut Effects) -> usize {
+        let lanes = std::mem::take(&mut self.lanes);
+        let count = lanes.len();
+        effects
+            .lanes
+            .extend(lanes.into_iter().filter_map(|it| it.waker));
+        self.bytes = 0;
+        self.common_bytes = 0;
+        self.large = None;
+        count
+    }
+
+    fn count(&mut self, before: usize, after: usize, bounds: &Bounds) {
+        let common = |bytes: usize| bytes.saturating_sub(bounds.lane_bytes);
+        self.bytes = self.bytes - before + after;
+        self.common_bytes = self.common_bytes - common(before) + common(after);
+    }
+}

@@ -1,0 +1,424 @@
+//! One channel's queue as a pure state machine: no clock, no task, no lock of its own.
+//!
+//! Owns every rule of what is kept, numbered, delivered, squashed and dropped. Time is passed in (as
+//! milliseconds since the hub began), wakers are handed back as [`Effects`].
+
+mod bounds;
+mod changes;
+mod effects;
+mod lanes;
+mod reader;
+mod room;
+mod squash;
+mod window;
+
+pub(super) use bounds::Bounds;
+pub(super) use effects::Effects;
+pub(super) use lanes::LaneId;
+pub(super) use reader::Step;
+pub(super) use room::Room;
+
+use self::{changes::Changes, lanes::Lanes, reader::Reader, window::Window};
+use super::{
+    Batch, Priority, RequestId, RequestState, RequestStatus,
+    batch::{Matching, Variant},
+};
+use crate::{
+    error::{Error, Kind, Result},
+    snapshot::{Position, Version},
+    wire::{
+        Events,
+        event::{self, Close},
+    },
+};
+use bytes::Bytes;
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+    task::Waker,
+};
+
+/// Everything about one channel that changes.
+#[derive(Debug)]
+pub(super) struct Queue {
+    window: Window,
+    changes: Changes,
+    lanes: Lanes,
+    /// `error` events without a request.
+    asides: VecDeque<Events>,
+    asides_bytes: usize,
+    /// Everything is to be reset first, at this state.
+    void: Option<Box<Position>>,
+    /// Up to where everything for this channel was handed out.
+    sent: Position,
+    /// The state at which the channel joined the feed.
+    registered: Version,
+    /// The newest state that an ended request showed.
+    shown: Version,
+    /// Requests whose end is in the replay window: their ids are in use still.
+    #[expect(
+        clippy::box_collection,
+        reason = "most channels have none, and are small"
+    )]
+    delivered: Option<Box<HashSet<RequestId>>>,
+    reader: Reader,
+    phase: Phase,
+    /// A channel of the same name was removed earlier without its reader having been told.
+    heir: bool,
+}
+
+/// How a channel's life goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// Nothing new comes in; what is there goes out.
+    Draining,
+    /// Nothing goes in or out. What producers are told.
+    Ended(Kind),
+}
+
+/// What became of rows that a producer offered.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Offer {
+    /// All are queued.
+    Done,
+    /// The rest waits for room; to be offered again at this time at the latest.
+    Blocked { until: u64 },
+    /// The request should end.
+    Failed(Kind),
+}
+
+impl Queue {
+    /// A channel that joins the feed at `position` and numbers its events from `first` on.
+    pub(super) fn new(first: u64, position: Position, heir: bool, now: u64) -> Self {
+        Self {
+            window: Window::new(first, position.clone()),
+            changes: Changes::default(),
+            lanes: Lanes::default(),
+            asides: VecDeque::new(),
+            asides_bytes: 0,
+            void: None,
+            registered: position.version,
+            sent: position,
+            shown: Version(0),
+            delivered: None,
+            reader: Reader::new(now),
+            phase: Phase::Open,
+            heir,
+        }
+    }
+
+    /// Queues a batch; `cursor`: everything up to its end was told to this channel with it.
+    pub(super) fn push(
+        &mut self,
+        batch: &Arc<Batch>,
+        cursor: bool,
+        now: u64,
+        bounds: &Bounds,
+        effects: &mut Effects,
+    ) {
+        if self.phase != Phase::Open || batch.position.version <= self.registered {
+            return;
+        }
+        let none_wanted = |filter| batch.matching(filter) == Matching::None;
+        if self.reader.filter().is_some_and(none_wanted) {
+            return;
+        }
+        let variant = Variant {
+            transients: self.shown > batch.start || self.lanes.may_show_after(batch.start),
+            cursor,
+        };
+        self.arrive(now);
+        if self.changes.is_empty() {
+            self.changes.tag = self.changes.tag.max(self.lanes.served());
+        }
+        let bytes_max = self.lanes.leave_to_changes(bounds);
+        self.changes.push(batch, variant, bytes_max);
+        self.reader.wake(effects);
+    }
+
+    /// Reserves a request's place.
+    pub(super) fn open_request(
+        &mut self,
+        request: RequestId,
+        priority: Priority,
+        now: u64,
+        bounds: &Bounds,
+    ) -> Result<LaneId> {
+        self.check_open()?;
+        if self.is_delivered(&request) {
+            self.expire(now, bounds);
+        }
+        if self.is_delivered(&request) || self.lanes.by_request(&request).is_some() {
+            return Err(Error::new(
+                Kind::RequestIdInUse,
+                "The channel has a request of this id whose end was not yet acknowledged.",
+            ));
+        }
+        Ok(self.lanes.open(request, priority, now))
+    }
+
+    /// The request's rows show the state of this version.
+    pub(super) fn snapshot_taken(&mut self, lane: LaneId, version: Version) {
+        self.lanes.snapshot_taken(lane, version);
+    }
+
+    /// Queues as many rows as there is room for, and remembers whom to wake for the rest.
+    pub(super) fn offer(
+        &mut self,
+        id: LaneId,
+        events: &mut Events,
+        now: u64,
+        bounds: &Bounds,
+        waker: &Waker,
+        effects: &mut Effects,
+    ) -> Offer {
+        if let Some(kind) = self.failed(id) {
+            return Offer::Failed(kind);
+        }
+        self.arrive(now);
+        let before = events.count();
+        let done = self.lanes.offer(id, events, self.changes.bytes(), bounds);
+        if events.count() < before {
+            self.reader.wake(effects);
+        }
+        if done {
+            return Offer::Done;
+        }
+        let opened_at = self.lanes.get(id).map_or(now, |it| it.opened_at);
+        let (until, kind) = self.reader.deadline(opened_at, bounds);
+        if now >= until {
+            self.lanes.fail(id, kind, effects);
+            return Offer::Failed(kind);
+        }
+        self.lanes.wait(id, waker);
+        Offer::Blocked { until }
+    }
+
+    /// Why a request should end, if it should; else remembers whom to wake once it should.
+    pub(super) fn failure(&mut self, id: LaneId, waker: &Waker) -> Option<Kind> {
+        let failed = self.failed(id);
+        if failed.is_none() {
+            self.lanes.wait(id, waker);
+        }
+        failed
+    }
+
+    /// The producer no longer waits for anything.
+    pub(super) fn leave(&mut self, id: LaneId) {
+        self.lanes.leave(id);
+    }
+
+    /// Queues a request's end.
+    pub(super) fn finish(&mut self, id: LaneId, terminal: Bytes, now: u64, effects: &mut Effects) {
+        let Some(lane) = self.lanes.get(id) else {
+            return;
+        };
+        self.shown = self.shown.max(lane.snapshot().unwrap_or(self.shown));
+        self.arrive(now);
+        self.lanes.finish(id, Events::one(terminal));
+        self.reader.wake(effects);
+    }
+
+    /// Tells a running request to stop, and drops its rows that wait.
+    pub(super) fn cancel(
+        &mut self,
+        request: &RequestId,
+        bounds: &Bounds,
+        effects: &mut Effects,
+    ) -> bool {
+        let lane = self.lanes.by_request(request);
+        let Some(id) = lane.filter(|it| it.is_running()).map(|it| it.id) else {
+            return false;
+        };
+        self.lanes.drop_rows(id, bounds);
+        self.lanes.fail(id, Kind::RequestCancelled, effects);
+        self.lanes
+            .wake_waiting(self.changes.bytes(), bounds, effects);
+        true
+    }
+
+    /// How far a request is.
+    pub(super) fn request(&self, request: &RequestId) -> Option<RequestStatus> {
+        if let Some(lane) = self.lanes.by_request(request) {
+            return Some(RequestStatus {
+                state: match lane.is_running() {
+                    true => RequestState::Running,
+                    false => RequestState::Finished,
+                },
+                rows_delivered: lane.rows_delivered(),
+                rows_queued: lane.rows_queued() - lane.rows_delivered(),
+            });
+        }
+        self.is_delivered(request).then_some(RequestStatus {
+            state: RequestState::Delivered,
+            rows_delivered: 0,
+            rows_queued: 0,
+        })
+    }
+
+    /// How many rows of a running request were queued and not dropped.
+    pub(super) fn rows_told(&self, id: LaneId) -> u64 {
+        self.lanes.get(id).map_or(0, |it| it.rows_queued())
+    }
+
+    /// Queues an `error` event of no request, unless too many wait.
+    pub(super) fn error(
+        &mut self,
+        problem: &[u8],
+        now: u64,
+        bounds: &Bounds,
+        effects: &mut Effects,
+    ) -> bool {
+        let event = Events::one(event::error(None, problem));
+        let bytes = event.bytes().len();
+        if self.phase != Phase::Open || self.asides_bytes + bytes > bounds.asides_bytes_max {
+            return false;
+        }
+        self.arrive(now);
+        self.asides_bytes += bytes;
+        self.asides.push_back(event);
+        self.reader.wake(effects);
+        true
+    }
+
+    /// The reader has everything up to `sequence`.
+    pub(super) fn acknowledge(&mut self, sequence: u64) -> Result<()> {
+        let mut freed = Vec::new();
+        let ours = self.window.acknowledge(sequence, &mut freed);
+        self.free(freed);
+        if ours {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::SequenceInvalid,
+            "The channel never gave this number out.",
+        ))
+    }
+
+    /// Forgets what is too old. A channel that nobody has read for too long ends; whether it did.
+    pub(super) fn sweep(&mut self, now: u64, bounds: &Bounds, effects: &mut Effects) -> bool {
+        self.expire(now, bounds);
+        let idle = self.reader.is_idle(now, bounds);
+        if idle {
+            self.end(Kind::ChannelEnded, effects);
+        }
+        idle
+    }
+
+    /// Ends the channel at once and without another word to its requests' readers.
+    pub(super) fn end(&mut self, kind: Kind, effects: &mut Effects) {
+        if matches!(self.phase, Phase::Ended(_)) {
+            return;
+        }
+        self.phase = Phase::Ended(kind);
+        self.lose(effects);
+        self.asides = VecDeque::new();
+        self.asides_bytes = 0;
+        let close = match kind {
+            Kind::ShuttingDown => Close::SHUTTING_DOWN,
+            _ => Close::ENDED,
+        };
+        self.reader.close(close, effects);
+    }
+
+    /// Lets nothing more in. Running requests are told; the reader gets what is there and what they
+    /// still have to say, and is closed then. Without a reader, the channel ends at once.
+    pub(super) fn drain(&mut self, effects: &mut Effects) {
+        if self.phase != Phase::Open {
+            return;
+        }
+        if !self.reader.is_attached() {
+            return self.end(Kind::ShuttingDown, effects);
+        }
+        self.phase = Phase::Draining;
+        let running = self.lanes.iter().filter(|it| it.is_running());
+        for id in running.map(|it| it.id).collect::<Vec<_>>() {
+            self.lanes.fail(id, Kind::ShuttingDown, effects);
+        }
+        self.reader.wake(effects);
+    }
+
+    /// Whether it has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended(_))
+    }
+
+    /// Bytes that wait, bytes that are kept, requests whose end was not yet handed out.
+    pub(super) fn sizes(&self) -> (usize, usize, usize) {
+        let queued = self.changes.bytes() + self.lanes.bytes() + self.asides_bytes;
+        (queued, self.window.bytes(), self.lanes.len())
+    }
+
+    /// Something is about to be queued: a reader that had nothing to take does not stand still.
+    fn arrive(&mut self, now: u64) {
+        if !self.is_waiting() {
+            self.reader.progressed(now);
+        }
+    }
+
+    /// Whether there is something to hand out.
+    fn is_waiting(&self) -> bool {
+        !self.window.caught_up()
+            || self.void.is_some()
+            || !self.asides.is_empty()
+            || !self.changes.is_empty()
+            || self.lanes.is_waiting()
+    }
+
+    /// Drops everything that waits or was handed out, requests included; numbers go on. Returns the
+    /// newest state that was among it.
+    fn lose(&mut self, effects: &mut Effects) -> Option<Position> {
+        let mut freed = Vec::new();
+        self.window.clear(&mut freed);
+        self.free(freed);
+        effects.requests_ended += self.lanes.clear(effects);
+        self.void = None;
+        self.changes.clear()
+    }
+
+    fn check_open(&self) -> Result<()> {
+        match self.phase {
+            Phase::Open => Ok(()),
+            Phase::Draining => Err(Error::new(
+                Kind::ShuttingDown,
+                "The server takes nothing new.",
+            )),
+            Phase::Ended(kind) => Err(Error::new(kind, "The channel was ended.")),
+        }
+    }
+
+    /// Why a request should end. One that is no longer there was ended with everything else.
+    fn failed(&self, id: LaneId) -> Option<Kind> {
+        match self.lanes.get(id) {
+            Some(lane) => lane.failed,
+            None => Some(match self.phase {
+                Phase::Open => Kind::RequestCancelled,
+                Phase::Draining => Kind::ShuttingDown,
+                Phase::Ended(kind) => kind,
+            }),
+        }
+    }
+
+    fn expire(&mut self, now: u64, bounds: &Bounds) {
+        let mut freed = Vec::new();
+        let attached = self.reader.is_attached();
+        self.window.expire(now, attached, bounds, &mut freed);
+        self.free(freed);
+    }
+
+    fn is_delivered(&self, request: &RequestId) -> bool {
+        self.delivered
+            .as_ref()
+            .is_some_and(|it| it.contains(request))
+    }
+
+    fn free(&mut self, freed: Vec<RequestId>) {
+        if let Some(delivered) = &mut self.delivered {
+            for request in &freed {
+                delivered.remove(request);
+            }
+            self.delivered.take_if(|it| it.is_empty());
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! The reading half of the queue: who reads, from where, and what it gets next.
+
+use super::{
+    Bounds, Effects, Phase, Queue, Room,
+    changes::Taken,
+    lanes::{CHANGES_URGENCY, PORTION_BYTES, cost},
+    squash::GAP,
+    window::Sent,
+};
+use crate::{
+    channel::{Attach, Frame, Frames, Opened, batch::Filter},
+    error::{Kind, Result},
+    snapshot::Position,
+    wire::{
+        Events,
+        event::{self, Close},
+    },
+};
+use bytes::BytesMut;
+use std::task::Waker;
+
+/// What a reader gets.
+#[derive(Debug)]
+pub(in crate::channel) enum Step {
+    Events(Frames),
+    Close(Close),
+    /// Nothing yet; its waker is remembered.
+    Wait,
+}
+
+/// Who reads the channel.
+#[derive(Debug)]
+pub(super) struct Reader {
+    /// Counts the attachments; only the latest one reads.
+    generation: u64,
+    attached: bool,
+    filter: Option<Filter>,
+    waker: Option<Waker>,
+    close_waker: Option<Waker>,
+    closing: Option<Box<Close>>,
+    /// When something was last taken, or could have been for the first time.
+    progress_at: u64,
+    detached_at: u64,
+}
+
+impl Reader {
+    pub(super) fn new(now: u64) -> Self {
+        Self {
+            generation: 0,
+            attached: false,
+            filter: None,
+            waker: None,
+            close_waker: None,
+            closing: None,
+            progress_at: now,
+            detached_at: now,
+        }
+    }
+
+    pub(super) fn is_attached(&self) -> bool {
+        self.attached
+    }
+
+    pub(super) fn filter(&self) -> Option<&Filter> {
+        self.filter.as_ref()
+    }
+
+    pub(super) fn progressed(&mut self, now: u64) {
+        self.progress_at = self.progress_at.max(now);
+    }
+
+    pub(super) fn wake(&mut self, effects: &mut Effects) {
+        if self.waker.is_some() {
+            effects.reader = self.waker.take();
+        }
+    }
+
+    pub(super) fn close(&mut self, close: Close, effects: &mut Effects) {
+        if self.attached {
+            self.closing.get_or_insert_with(|| Box::new(close));
+            self.wake(effects);
+            effects.closer = self.close_waker.take();
+        }
+    }
+
+    /// Until when a request that waits for room may wait, and what it is told then. The clock runs
+    /// from the last time that anything of the whole channel was taken, or that nobody read it.
+    pub(super) fn deadline(&self, opened_at: u64, bounds: &Bounds) -> (u64, Kind) {
+        if self.attached {
+            (self.progress_at + bounds.stall_ms, Kind::RequestStalled)
+        } else {
+            let since = self.detached_at.max(opened_at);
+            (since + bounds.grace_ms, Kind::RequestUnread)
+        }
+    }
+
+    pub(super) fn is_idle(&self, now: u64, bounds: &Bounds) -> bool {
+        !self.attached && now >= self.detached_at + bounds.idle_ms
+    }
+}
+
+impl Queue {
+    /// A new reader; an older one is closed. `current` is the feed's position as far as it was told
+    /// to this channel's group. Returns the reader's generation and where it begins.
+    ///
+    /// `resumed` is false if, and only if, events between what the reader had and what it will get
+    /// are gone. A channel that is read for the first time has lost nothing, so its reader is told
+    /// `resumed:true`, and keeps the requests that were made before it came. A reader that was here
+    /// in an earlier life of the channel is recognised by its `after`, whose number this life never
+    /// gave out, or, without `after`, by the channel's having been removed for idleness; then
+    /// everything is reset. (That the server itself was restarted meanwhile, a reader without
+    /// `after` sees by the number in `open`.)
+    pub(in crate::channel) fn attach(
+        &mut self,
+        attach: Attach,
+        current: &Position,
+        now: u64,
+        bounds: &Bounds,
+        effects: &mut Effects,
+    ) -> Result<(u64, Opened)> {
+        self.check_open()?;
+        self.reader.close(Close::REPLACED, effects);
+        self.reader = Reader {
+            generation: self.reader.generation + 1,
+            attached: true,
+            filter: attach.resources.map(Filter::new),
+            ..Reader::new(now)
+        };
+        self.lanes.wake_all_waiting(effects);
+
+        let mut freed = Vec::new();
+        self.window.expire(now, false, bounds, &mut freed);
+        let from = self
+            .window
+            .resume(attach.after, attach.acknowledges, &mut freed);
+        self.free(freed);
+        let orphaned = std::mem::take(&mut self.heir) && attach.after.is_none();
+        let resumed = from.is_some() && !(orphaned && self.lanes.opened() == 0);
+        if !resumed {
+            let lost = self.lose(effects);
+            self.raise(current.clone());
+            let newest = lost.filter(|it| it.version > self.sent.version);
+            self.void = Some(Box::new(newest.unwrap_or_else(|| self.sent.clone())));
+        } else if orphaned {
+            // Requests of this life must live on, so the earlier life's are not ended by `resumed`;
+            // that its changes are gone is said all the same.
+            self.void = Some(Box::new(self.sent.clone()));
+        }
+        let position = if !self.window.caught_up() {
+            self.window.position().clone()
+        } else {
+            self.current(current).clone()
+        };
+        let opened = Opened {
+            sequence: from.filter(|_| resumed).unwrap_or(self.window.last()),
+            resumed,
+            position,
+            ping_seconds: bounds.ping_ms.div_ceil(1000),
+        };
+        Ok((self.reader.generation, opened))
+    }
+
+    /// The reader went away.
+    pub(in crate::channel) fn detach(&mut self, generation: u64, now: u64, effects: &mut Effects) {
+        if generation != self.reader.generation || !self.reader.attached {
+            return;
+        }
+        self.reader = Reader {
+            generation,
+            ..Reader::new(now)
+        };
+        self.lanes.wake_all_waiting(effects);
+        if self.phase == Phase::Draining {
+            self.end(Kind::ShuttingDown, effects);
+        }
+    }
+
+    /// Closes the present reader.
+    pub(in crate::channel) fn close(&mut self, close: Close, effects: &mut Effects) {
+        self.reader.close(close, effects);
+    }
+
+    /// What the reader gets next. That it asks says that it has written what it got before.
+    pub(in crate::channel) fn read(
+        &mut self,
+        generation: u64,
+        room: Room,
+        now: u64,
+        bounds: &Bounds,
+        waker: &Waker,
+        effects: &mut Effects,
+    ) -> Step {
+        if let Some(close) = self.closing(generation) {
+            return Step::Close(close);
+        }
+        self.window.confirm();
+        if let Some(frames) = self.take(room, now, bounds, effects) {
+            self.reader.progress_at = now;
+            self.lanes
+                .wake_waiting(self.changes.bytes(), bounds, effects);
+            return Step::Events(frames);
+        }
+        if self.phase == Phase::Draining && !self.lanes.iter().any(|it| it.is_running()) {
+            return Step::Close(Close::SHUTTING_DOWN);
+        }
+        remember(&mut self.reader.waker, waker);
+        Step::Wait
+    }
+
+    /// The reader's close, if it has to go; else remembers whom to wake then.
+    pub(in crate::channel) fn closed(&mut self, generation: u64, waker: &Waker) -> Option<Close> {
+        let closing = self.closing(generation);
+        if closing.is_none() {
+            remember(&mut self.reader.close_waker, waker);
+        }
+        closing
+    }
+
+    /// Part of what the reader got went out.
+    pub(in crate::channel) fn progressed(&mut self, generation: u64, now: u64) {
+        if generation == self.reader.generation {
+            self.reader.progressed(now);
+        }
+    }
+
+    /// What a `ping` says, if nothing waits.
+    pub(in crate::channel) fn ping(
+        &mut self,
+        generation: u64,
+        current: &Position,
+    ) -> Option<Position> {
+        let quiet = generation == self.reader.generation && !self.is_waiting();
+        quiet.then(|| self.current(current).clone())
+    }
+
+    fn closing(&self, generation: u64) -> Option<Close> {
+        if generation != self.reader.generation {
+            return Some(match self.phase {
+                Phase::Ended(Kind::ShuttingDown) => Close::SHUTTING_DOWN,
+                Phase::Ended(_) => Close::ENDED,
+                _ => Close::REPLACED,
+            });
+        }
+        self.reader.closing.as_deref().cloned()
+    }
+
+    /// Up to where everything was handed out, which is the feed's position if no change waits.
+    fn current(&mut self, feed: &Position) -> &Position {
+        if self.changes.is_empty() {
+            self.raise(feed.clone());
+        }
+        &self.sent
+    }
+
+    fn raise(&mut self, position: Position) {
+        if position.version >= self.sent.version {
+            self.sent = position;
+        }
+    }
+
+    fn take(
+        &mut self,
+        mut room: Room,
+        now: u64,
+        bounds: &Bounds,
+        effects: &mut Effects,
+    ) -> Option<Frames> {
+        let mut frames: Option<Frames> = None;
+        let mut freed = Vec::new();
+        loop {
+            let first = frames.is_none();
+            if !first && room.is_spent() {
+                break;
+            }
+            let frame = match self.again(room, first) {
+                Again::Frame(frame) => frame,
+                Again::NoRoom => break,
+                Again::CaughtUp => {
+                    let Some(sent) = self.next(room, first, bounds) else {
+                        break;
+                    };
+                    let events = sent.events().clone();
+                    let position = sent.position().cloned();
+                    if let Sent::Own(own) = &sent
+                        && let Some(request) = &own.ends
+                    {
+                        self.delivered
+                            .get_or_insert_default()
+                            .insert(request.clone());
+                        effects.requests_ended += 1;
+                    }
+                    let first_sequence = self
+                        .window
+                        .record(sent, &self.sent, now, bounds, &mut freed);
+                    if let Some(position) = position {
+                        self.raise(position);
+                    }
+                    Frame {
+                        events,
+                        first_sequence,
+                    }
+                }
+            };
+            room.spend(&frame.events);
+            match &mut frames {
+                None => frames = Some(Frames::One(frame)),
+                Some(frames) => frames.push(frame),
+            }
+        }
+        self.free(freed);
+        frames
+    }
+
+    /// What was handed out before and has to be told again.
+    fn again(&mut self, room: Room, first: bool) -> Again {
+        let Some((first_sequence, events)) = self.window.pending() else {
+            return Again::CaughtUp;
+        };
+        let count = room.cuts(events, first);
+        if count == 0 {
+            return Again::NoRoom;
+        }
+        let events = events.clone().split_to(count);
+        self.window.redelivered(count);
+        Again::Frame(Frame {
+            events,
+            first_sequence,
+        })
+    }
+
+    /// What is handed out next of all that waits.
+    fn next(&mut self, room: Room, first: bool, bounds: &Bounds) -> Option<Sent> {
+        if let Some(position) = self.void.take() {
+            let mut out = BytesMut::new();
+            event::reset(&mut out, None, GAP, &position);
+            return Some(Sent::own(Events::one(out), None));
+        }
+        if let Some(event) = self.asides.front() {
+            if room.cuts(event, first) == 0 {
+                return None;
+            }
+            self.asides_bytes -= event.bytes().len();
+            let event = self.asides.pop_front()?;
+            if self.asides.is_empty() {
+                self.asides = Default::default();
+            }
+            return Some(Sent::own(event, None));
+        }
+        loop {
+            let lane = self.lanes.next();
+            let tag = self.changes.tag;
+            let changes_first = lane.is_none_or(|lane| (tag, CHANGES_URGENCY) <= (lane.0, lane.1));
+            if self.changes.is_empty() || !changes_first {
+                let competing = !self.changes.is_empty() || self.lanes.compete();
+                return self.lanes.take(lane?.2, room, first, competing, bounds);
+            }
+            let portion = match lane {
+                Some(_) => PORTION_BYTES.min(room.bytes),
+                None => room.bytes,
+            };
+            let room = Room {
+                bytes: portion,
+                ..room
+            };
+            self.lanes.serve(tag);
+            match self.changes.take(room, first, self.reader.filter.as_ref()) {
+                Taken::Sent(sent) => {
+                    let bytes = sent.events().bytes().len() as u64;
+                    self.changes.tag += bytes * cost(CHANGES_URGENCY);
+                    return Some(sent);
+                }
+                Taken::Skipped(position) => {
+                    if let Some(position) = position {
+                        self.raise(position);
+                    }
+                }
+                Taken::Nothing => return None,
+            }
+        }
+    }
+}
+
+enum Again {
+    Frame(Frame),
+    NoRoom,
+    CaughtUp,
+}
+
+fn remember(slot: &mut Option<Waker>, waker: &Waker) {
+    match slot {
+        Some(mine) => mine.clone_from(waker),
+        none => *none = Some(waker.clone()),
+    }
+}
