@@ -9,10 +9,12 @@
 pub mod channel;
 pub mod cluster;
 pub mod http;
+pub mod server;
 
 pub use channel::{Channel, Transport};
 pub use cluster::Database;
 pub use http::{Answer, Client};
+pub use server::TestServer;
 
 /// Loads the help desk, size S, through the library as `rowcast demo` does.
 async fn load_helpdesk(url: &str) {
