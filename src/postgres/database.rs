@@ -124,6 +124,10 @@ impl Database {
         self.inner.committed.clone()
     }
 
+    pub(super) fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
     /// The role of callers whose token names none.
     pub fn default_role(&self) -> Role {
         self.inner.default_role.clone()

@@ -6,6 +6,7 @@
     reason = "sessions and leases stand before the reads that use them"
 )]
 
+pub mod changelog;
 mod connection;
 mod database;
 mod discovery;
@@ -14,12 +15,14 @@ mod fault;
 pub mod helpdesk;
 mod lease;
 pub mod local;
+mod migrate;
 pub mod params;
 mod pool;
 mod read;
 mod session;
 pub(crate) mod sql;
 mod statements;
+mod triggers;
 mod write;
 
 pub use connection::Connection;

@@ -1,0 +1,188 @@
+//! rowcast's own schema: its numbered migrations, its secret, and the identity of the change log.
+//!
+//! Owns what is in `sql/migrations`. Knows nothing of the application's tables, nor of what the log
+//! is read for.
+
+use super::fault::{self, Speech};
+use crate::{
+    cursor::{CursorKey, DatabaseId, KEY_BYTES},
+    error::{Error, Kind, Result},
+};
+use tokio_postgres::Client;
+
+/// All migrations in order; the first is number 1. A migration that was released never changes.
+const MIGRATIONS: &[&str] = &[include_str!("../../sql/migrations/1_change_log.sql")];
+
+/// Takes from everybody else whatever the database grants on new objects by default.
+pub(super) const CLOSE: &str = include_str!("../../sql/feed/close.sql");
+const IDENTITY: &str = include_str!("../../sql/feed/identity.sql");
+
+/// The advisory lock under which anything of rowcast's in the database is made or changed: "rowcast".
+pub(super) const LOCK: i64 = 0x0072_6f77_6361_7374;
+
+/// Brings rowcast's schema up to date. Several servers may do so at once: one does it, the others
+/// wait and find it done.
+///
+/// # Errors
+/// `ConfigurationInvalid` if the schema is from a newer rowcast, or may not be made or used by the
+/// role that we log in as; `DatabaseUnavailable`.
+///
+/// The connection is of no use after an error: a transaction may be open on it.
+pub(super) async fn migrate(client: &Client) -> Result<()> {
+    client.batch_execute("begin").await.map_err(refused)?;
+    let applied = migrate_in(client).await?;
+    client.batch_execute("commit").await.map_err(refused)?;
+    if applied > 0 {
+        tracing::info!(migrations = applied, "rowcast's schema is up to date");
+    }
+    Ok(())
+}
+
+async fn migrate_in(transaction: &Client) -> Result<usize> {
+    transaction
+        .execute("select pg_advisory_xact_lock($1)", &[&LOCK])
+        .await
+        .map_err(refused)?;
+    // `create schema if not exists` asks for the right to create even where it exists.
+    let exists: bool = transaction
+        .query_one("select to_regclass('rowcast.migrations') is not null", &[])
+        .await
+        .map_err(refused)?
+        .get(0);
+    if !exists {
+        transaction
+            .batch_execute(
+                "do $$ begin
+                     if to_regnamespace('rowcast') is null then create schema rowcast; end if;
+                 end $$;
+                 create table rowcast.migrations (
+                     number integer primary key,
+                     applied_at timestamptz not null default now()
+                 )",
+            )
+            .await
+            .map_err(refused)?;
+    }
+    let applied: i32 = transaction
+        .query_one(
+            "select coalesce(max(number), 0) from rowcast.migrations",
+            &[],
+        )
+        .await
+        .map_err(refused)?
+        .get(0);
+    let applied = usize::try_from(applied).unwrap_or_default();
+    if applied > MIGRATIONS.len() {
+        return Err(Error::new(
+            Kind::ConfigurationInvalid,
+            format!(
+                "the schema rowcast in this database is of version {applied}, and this program knows \
+                 versions up to {}",
+                MIGRATIONS.len()
+            ),
+        )
+        .with_hint("Run the newer rowcast, or `rowcast uninstall` of that one first."));
+    }
+    for (number, migration) in (1i32..).zip(MIGRATIONS).skip(applied) {
+        transaction
+            .batch_execute(migration)
+            .await
+            .map_err(refused)?;
+        transaction
+            .execute(
+                "insert into rowcast.migrations (number) values ($1)",
+                &[&number],
+            )
+            .await
+            .map_err(refused)?;
+    }
+    if applied < MIGRATIONS.len() {
+        transaction.batch_execute(CLOSE).await.map_err(refused)?;
+        transaction
+            .execute(
+                "insert into rowcast.settings (cursor_key) values ($1) on conflict do nothing",
+                &[&CursorKey::draw()?.as_slice()],
+            )
+            .await
+            .map_err(refused)?;
+    }
+    Ok(MIGRATIONS.len() - applied)
+}
+
+/// The secret that all servers of this database sign cursors with.
+///
+/// # Errors
+/// `DatabaseUnavailable`, `ConfigurationInvalid`.
+pub(super) async fn cursor_key(client: &Client) -> Result<CursorKey> {
+    let row = client
+        .query_one("select cursor_key from rowcast.settings", &[])
+        .await
+        .map_err(refused)?;
+    let secret: [u8; KEY_BYTES] = row
+        .get::<_, &[u8]>(0)
+        .try_into()
+        .map_err(|_| Error::internal("the cursor key has another length than it was made with"))?;
+    Ok(CursorKey::new(&secret))
+}
+
+/// What cursors are bound to now. Draws a new identity for the log if it was lost (or is new); of
+/// several servers that notice, all get the same.
+///
+/// # Errors
+/// `DatabaseUnavailable`, `ConfigurationInvalid`.
+pub(super) async fn database_id(client: &Client) -> Result<DatabaseId> {
+    let mut row = client.query_one(IDENTITY, &[]).await.map_err(refused)?;
+    if row.get::<_, Option<&str>>("log_id").is_none() {
+        // Marks from before name transaction ids that may be given out again.
+        client
+            .batch_execute(
+                "begin;
+                 insert into rowcast.log_identity (id) values (gen_random_uuid())
+                     on conflict do nothing;
+                 delete from rowcast.marks;
+                 commit",
+            )
+            .await
+            .map_err(refused)?;
+        row = client.query_one(IDENTITY, &[]).await.map_err(refused)?;
+    }
+    let lost = || Error::internal("the log's identity was lost again while it was read");
+    let system_identifier = match row.get("may_ask") {
+        false => 0,
+        true => client
+            .query_one("select system_identifier from pg_control_system()", &[])
+            .await
+            .map_err(refused)?
+            .get::<_, i64>(0),
+    };
+    Ok(DatabaseId {
+        // PostgreSQL shows the unsigned number as a signed one.
+        system_identifier: system_identifier.cast_unsigned(),
+        timeline: u32::try_from(row.get::<_, i64>("timeline")).map_err(|_| lost())?,
+        database: row.get("database"),
+        log_id: row
+            .get::<_, Option<&str>>("log_id")
+            .and_then(|it| it.parse().ok())
+            .ok_or_else(lost)?,
+    })
+}
+
+/// An error while rowcast's own things are made or used: a missing right is a matter of
+/// configuration, and what PostgreSQL said of it belongs before the operator's eyes.
+pub(super) fn refused(error: tokio_postgres::Error) -> Error {
+    match error.as_db_error() {
+        Some(refusal) if refusal.code().code().starts_with("42") => Error::new(
+            Kind::ConfigurationInvalid,
+            format!(
+                "rowcast's schema cannot be made or used: {}",
+                refusal.message()
+            ),
+        )
+        .with_hint(
+            "The role of database.url needs the right to create schemas in the database once, and \
+             owns what it makes.",
+        )
+        .with_source(error),
+        _ => fault::fault(error, Speech::Open),
+    }
+}

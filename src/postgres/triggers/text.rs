@@ -1,0 +1,227 @@
+//! The SQL of the trigger functions: what one relation logs, as PL/pgSQL.
+//!
+//! Pure text. The functions have three properties that the tests hold them to:
+//!
+//! - **They never make a write fail.** A key column that was renamed or dropped is still named in a
+//!   function until the feed has replaced it. Each column is therefore looked up without a qualifier,
+//!   inside a lateral subquery over the changed rows beside a row of nulls that has columns of the
+//!   same names: where the table lacks the column, PostgreSQL resolves the name one level further
+//!   out, to the null, and the log gets a key with a null in it, which the feed takes as a reset. The
+//!   planner folds all of that away, so the check costs nothing (asking `pg_attribute` first would
+//!   cost as much as the logging itself).
+//! - **They run nothing of the application's.** They run as their owner, so whatever they call has
+//!   that power. The search path is pinned, and a value becomes text through its type's output
+//!   function, except for built-in types whose cast is known: a cast to text may be a function that
+//!   the owner of an enum wrote.
+//! - **A key has one text**, whatever the writer's settings: where the types are not known to print
+//!   the same always, the settings that matter are pinned too, at some microseconds per statement.
+
+use super::super::sql::identifier;
+use crate::catalog::{ColumnType, TypeKind};
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// A column whose value is logged.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(in crate::postgres) struct LoggedColumn {
+    name: Arc<str>,
+    print: Print,
+}
+
+/// How a value becomes text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Print {
+    /// By its built-in cast, the same under all settings.
+    Cast,
+    /// By its output function, the same under all settings.
+    Output,
+    /// By its output function, which may depend on settings.
+    Settings,
+}
+
+impl LoggedColumn {
+    /// The column of this name and type.
+    pub(in crate::postgres) fn new(name: &Arc<str>, type_: &ColumnType) -> Self {
+        Self {
+            name: name.clone(),
+            print: Print::of(type_),
+        }
+    }
+
+    /// The value as text, or null; the column is looked up wherever the name leads.
+    fn text(&self) -> String {
+        let name = identifier(&self.name);
+        match self.print {
+            Print::Cast => format!("{name}::text"),
+            Print::Output | Print::Settings => {
+                format!("case when {name} is not null then format('%s', {name}) end")
+            }
+        }
+    }
+}
+
+impl Print {
+    fn of(type_: &ColumnType) -> Self {
+        match &type_.kind {
+            // bool, name, int8, int2, int4, text, oid, bpchar, varchar, numeric, uuid; `pg_type.dat`.
+            TypeKind::Base
+                if [16, 19, 20, 21, 23, 25, 26, 1042, 1043, 1700, 2950].contains(&type_.oid) =>
+            {
+                Self::Cast
+            }
+            TypeKind::Enum(_) => Self::Output,
+            TypeKind::Domain(base) => match Self::of(base) {
+                Self::Cast => Self::Output,
+                other => other,
+            },
+            _ => Self::Settings,
+        }
+    }
+}
+
+/// How the organization of a row gets into the log.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(in crate::postgres) enum LoggedOwner {
+    /// The rows are everybody's.
+    None,
+    /// The row names it.
+    Organization(LoggedColumn),
+    /// The row names another row that has it.
+    Reference(LoggedColumn),
+}
+
+/// What is logged of a resource's rows.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(in crate::postgres) struct RowLog {
+    /// The key, in key order; empty: one entry per statement and owner.
+    pub(in crate::postgres) key: Vec<LoggedColumn>,
+    /// The organization.
+    pub(in crate::postgres) owner: LoggedOwner,
+}
+
+impl RowLog {
+    /// The body of the function for statements, which sees their rows as transition tables.
+    pub(super) fn statement_body(&self) -> String {
+        let new = self.rows("new_rows");
+        let old = self.rows("old_rows");
+        // An update whose key and organization stay is one entry; `union` makes it so.
+        let both = format!("{old}\n        union\n        {new}");
+        format!(
+            "
+#variable_conflict use_column
+declare
+    action text := nullif(current_setting('rowcast.action_id', true), '');
+begin
+    if tg_op = 'UPDATE' then
+{update}
+    elsif tg_op = 'INSERT' then
+{insert}
+    else
+{delete}
+    end if;
+    return null;
+end
+",
+            update = self.insert('u', &both),
+            insert = self.insert('i', &new),
+            delete = self.insert('d', &old),
+        )
+    }
+
+    /// The body of the function for single rows, as replication's apply workers write them.
+    pub(super) fn row_body(&self) -> String {
+        let new = self.rows("(select new.*) as changed");
+        let old = self.rows("(select old.*) as changed");
+        let both = format!("{old}\n        union\n        {new}");
+        format!(
+            "
+#variable_conflict use_column
+declare
+    action text := nullif(current_setting('rowcast.action_id', true), '');
+begin
+    if tg_op = 'UPDATE' then
+{update}
+    elsif tg_op = 'INSERT' then
+{insert}
+    else
+{delete}
+    end if;
+    return null;
+end
+",
+            update = self.insert('u', &both),
+            insert = self.insert('i', &new),
+            delete = self.insert('d', &old),
+        )
+    }
+
+    /// The settings that the functions run with.
+    pub(super) fn settings(&self) -> Vec<(&'static str, &'static str)> {
+        let mut settings = vec![("search_path", "pg_catalog, pg_temp")];
+        if self.columns().any(|it| it.print == Print::Settings) {
+            settings.extend([
+                ("bytea_output", "hex"),
+                ("datestyle", "ISO, YMD"),
+                ("extra_float_digits", "1"),
+                ("intervalstyle", "postgres"),
+                ("lc_monetary", "C"),
+                ("timezone", "UTC"),
+            ]);
+        }
+        settings
+    }
+
+    fn insert(&self, op: char, rows: &str) -> String {
+        let op = if self.key.is_empty() { 'r' } else { op };
+        format!(
+            "        insert into rowcast.changes (relation, op, key, organization, reference, action_id)
+        select tg_relid, '{op}', logged.key, logged.organization, logged.reference, action
+        from (
+        {rows}
+        ) logged;"
+        )
+    }
+
+    /// Key, organization and reference of the rows of a source.
+    fn rows(&self, source: &str) -> String {
+        let key = match self.key.as_slice() {
+            [] => "null::text[]".to_owned(),
+            columns => {
+                let parts: Vec<String> = columns.iter().map(LoggedColumn::text).collect();
+                format!("array[{}]", parts.join(", "))
+            }
+        };
+        let (organization, reference) = match &self.owner {
+            LoggedOwner::None => ("null::text".to_owned(), "null::text".to_owned()),
+            LoggedOwner::Organization(column) => (column.text(), "null::text".to_owned()),
+            LoggedOwner::Reference(column) => ("null::text".to_owned(), column.text()),
+        };
+        let mut names: Vec<String> = self.columns().map(|it| identifier(&it.name)).collect();
+        names.sort_unstable();
+        names.dedup();
+        let distinct = if self.key.is_empty() { "distinct " } else { "" };
+        let mut text = String::new();
+        let nulls = vec!["null::text"; names.len().max(1)].join(", ");
+        let names = match names.is_empty() {
+            true => "nothing".to_owned(),
+            false => names.join(", "),
+        };
+        write!(
+            text,
+            "select {distinct}changed.key, changed.organization, changed.reference
+            from (values ({nulls})) as absent ({names}), lateral (
+                select {key}, {organization}, {reference} from {source}
+            ) as changed (key, organization, reference)"
+        )
+        .expect("a String takes everything");
+        text
+    }
+
+    fn columns(&self) -> impl Iterator<Item = &LoggedColumn> {
+        let owner = match &self.owner {
+            LoggedOwner::None => None,
+            LoggedOwner::Organization(column) | LoggedOwner::Reference(column) => Some(column),
+        };
+        self.key.iter().chain(owner)
+    }
+}
