@@ -87,6 +87,7 @@ fn help_and_version_are_told_on_standard_output() {
         (&["demo", "--help"], "createdb"),
         (&["token", "--help"], "TOKEN=$(rowcast token"),
         (&["check", "--help"], "exit code"),
+        (&["uninstall", "--help"], "stay as they are"),
         (
             &["--version"],
             concat!("rowcast ", env!("CARGO_PKG_VERSION")),
@@ -113,6 +114,7 @@ fn wrong_usage_ends_with_2_and_nothing_on_standard_output() {
         &["token"],
         &["token", "--user", "1", "--ttl", "1w"],
         &["demo", "--size", "xl"],
+        &["uninstall", "now"],
     ] {
         let ended = Program::new(arguments).run();
         assert_eq!(ended.code(), Some(2), "{arguments:?}: {}", ended.err());

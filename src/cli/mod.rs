@@ -10,6 +10,7 @@ mod duration;
 mod serve;
 mod terminal;
 mod token;
+mod uninstall;
 
 use clap::{Args, Parser, Subcommand};
 use rowcast::{
@@ -62,6 +63,8 @@ enum Command {
     Token(token::Token),
     /// Show what would be exposed, what not and why; exit 1 if something is wrong
     Check(check::Check),
+    /// Remove everything of rowcast's from a database
+    Uninstall(uninstall::Uninstall),
 }
 
 /// Where settings come from, for every command that reads them.
@@ -129,6 +132,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Demo(command) => on_runtime(command.run()),
         Command::Token(command) => command.run(),
         Command::Check(command) => on_runtime(command.run()),
+        Command::Uninstall(command) => on_runtime(command.run()),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
