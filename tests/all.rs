@@ -15,6 +15,7 @@ mod helpdesk;
 mod local_postgres;
 mod support;
 mod tidy;
+mod values;
 mod zoo;
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The row encoder against its oracle, PostgreSQL's own `to_json`, type by type and byte by byte.
 
 mod compound;
-mod oracle;
+pub(crate) mod oracle;
 mod scalars;
 mod strategies;

@@ -44,7 +44,7 @@ const SCHEMA: &str = r#"
     create type text_range as range (subtype = text);
     create type moment_range as range (subtype = moment);"#;
 
-pub(super) async fn oracle() -> (Database, Client) {
+pub(crate) async fn oracle() -> (Database, Client) {
     let database = Database::with(SCHEMA).await;
     let client = database.connect().await;
     client.batch_execute(SESSION).await.unwrap();
@@ -52,7 +52,7 @@ pub(super) async fn oracle() -> (Database, Client) {
 }
 
 /// The description that discovery would give of a type, taken from what tokio-postgres finds.
-pub(super) async fn column_type(client: &Client, name: &str) -> ColumnType {
+pub(crate) async fn column_type(client: &Client, name: &str) -> ColumnType {
     // A result announces a domain as its base type, but names it as the element of an array.
     let element = format!("select null::{name}[]");
     let array = client.prepare(&element).await.unwrap();
@@ -62,7 +62,7 @@ pub(super) async fn column_type(client: &Client, name: &str) -> ColumnType {
     }
 }
 
-pub(super) fn described(type_: &Type) -> ColumnType {
+pub(crate) fn described(type_: &Type) -> ColumnType {
     let inner = |it: &Type| Box::new(described(it));
     ColumnType {
         oid: type_.oid(),
@@ -82,7 +82,7 @@ pub(super) fn described(type_: &Type) -> ColumnType {
 }
 
 /// Compares what the encoder makes of each value with what `to_json` makes of it.
-pub(super) async fn compare(client: &Client, type_: &str, is_native: bool, values: Values) {
+pub(crate) async fn compare(client: &Client, type_: &str, is_native: bool, values: Values) {
     let described = column_type(client, type_).await;
     let encoding = Encoding::of(&described);
     assert_eq!(
@@ -123,25 +123,25 @@ pub(super) async fn compare(client: &Client, type_: &str, is_native: bool, value
     }
 }
 
-pub(super) enum Values {
+pub(crate) enum Values {
     /// Read by the type's input function.
     Text(Vec<Option<String>>),
     /// Read by the type's receive function.
     Binary(Vec<Vec<u8>>),
 }
 
-pub(super) fn texts(edges: &[&str], strategy: impl Strategy<Value = String>) -> Values {
+pub(crate) fn texts(edges: &[&str], strategy: impl Strategy<Value = String>) -> Values {
     let mut values: Vec<_> = edges.iter().map(|it| Some((*it).to_owned())).collect();
     values.extend(drawn(strategy).into_iter().map(Some));
     values.push(None);
     Values::Text(values)
 }
 
-pub(super) fn only(edges: &[&str]) -> Values {
+pub(crate) fn only(edges: &[&str]) -> Values {
     Values::Text(edges.iter().map(|it| Some((*it).to_owned())).collect())
 }
 
-pub(super) fn binaries<T>(
+pub(crate) fn binaries<T>(
     edges: &[T],
     strategy: impl Strategy<Value = T>,
     bytes: impl Fn(&T) -> Vec<u8>,
@@ -150,7 +150,7 @@ pub(super) fn binaries<T>(
     Values::Binary(edges.iter().chain(&drawn).map(bytes).collect())
 }
 
-fn drawn<T>(strategy: impl Strategy<Value = T>) -> Vec<T> {
+pub(crate) fn drawn<T>(strategy: impl Strategy<Value = T>) -> Vec<T> {
     let mut runner = TestRunner::new(Config::default());
     let mut draw = || strategy.new_tree(&mut runner).unwrap().current();
     (0..DRAWN).map(|_| draw()).collect()

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 /// Texts of every kind of character that JSON, PostgreSQL's arrays or a line protocol treat apart.
-pub(super) fn any_text() -> BoxedStrategy<String> {
+pub(crate) fn any_text() -> BoxedStrategy<String> {
     let character = prop_oneof![
         6 => proptest::char::range(' ', '~'),
         2 => proptest::sample::select(vec!['"', '\\', '{', '}', ',', '/', '\'', ' ']),
@@ -18,13 +18,13 @@ pub(super) fn any_text() -> BoxedStrategy<String> {
 }
 
 /// As an element of an array literal.
-pub(super) fn element(text: &str) -> String {
+pub(crate) fn element(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
     format!("\"{escaped}\"")
 }
 
 /// Arrays of one or two dimensions, with nulls and lower bounds.
-pub(super) fn arrays(of: impl Strategy<Value = String> + 'static) -> BoxedStrategy<String> {
+pub(crate) fn arrays(of: impl Strategy<Value = String> + 'static) -> BoxedStrategy<String> {
     let item = prop_oneof![
         1 => Just("NULL".to_owned()),
         5 => of.prop_map(|it| element(&it)),
@@ -54,7 +54,7 @@ pub(super) fn arrays(of: impl Strategy<Value = String> + 'static) -> BoxedStrate
     prop_oneof![one, two].boxed()
 }
 
-pub(super) fn any_numeric() -> impl Strategy<Value = String> {
+pub(crate) fn any_numeric() -> impl Strategy<Value = String> {
     prop_oneof![
         "-?[0-9]{1,40}",
         "-?[0-9]{0,12}\\.[0-9]{1,30}",
@@ -63,7 +63,7 @@ pub(super) fn any_numeric() -> impl Strategy<Value = String> {
     ]
 }
 
-pub(super) fn any_timestamp() -> impl Strategy<Value = String> {
+pub(crate) fn any_timestamp() -> impl Strategy<Value = String> {
     let years = prop_oneof![5 => 1i32..10_000, 1 => 10_000i32..294_276];
     let moments = (
         years,
@@ -87,7 +87,7 @@ pub(super) fn any_timestamp() -> impl Strategy<Value = String> {
 }
 
 /// Two values in order, as a range with any bounds, or one that is open or empty.
-pub(super) fn ranges(
+pub(crate) fn ranges(
     ordered: impl Strategy<Value = (String, String)> + 'static,
 ) -> BoxedStrategy<String> {
     let bounds = (ordered, "[\\[(]", "[\\])]");
@@ -105,7 +105,7 @@ pub(super) fn ranges(
         .boxed()
 }
 
-pub(super) fn pairs(span: std::ops::Range<i64>) -> BoxedStrategy<(i64, i64)> {
+pub(crate) fn pairs(span: std::ops::Range<i64>) -> BoxedStrategy<(i64, i64)> {
     (span.clone(), span)
         .prop_map(|(a, b)| (a.min(b), a.max(b)))
         .boxed()

@@ -150,12 +150,17 @@ fn is_uuid(text: &str) -> bool {
 /// Both input formats (PostgreSQL manual, "Binary Data Types").
 fn is_bytea(text: &[u8]) -> bool {
     if let Some(hex) = text.strip_prefix(b"\\x") {
-        let digits: Vec<u8> = hex
-            .iter()
-            .copied()
-            .filter(|it| !is_space(char::from(*it)))
-            .collect();
-        return digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit);
+        let mut rest = hex;
+        loop {
+            rest = match rest {
+                [] => return true,
+                [b' ' | b'\n' | b'\t' | b'\r', rest @ ..] => rest,
+                [high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                    rest
+                }
+                _ => return false,
+            };
+        }
     }
     let mut rest = text;
     while let Some(at) = memchr::memchr(b'\\', rest) {

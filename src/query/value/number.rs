@@ -1,7 +1,7 @@
 //! The input syntax of numbers. Versions of PostgreSQL differ in one thing: since 16, integers and
 //! numerics may be hexadecimal, octal or binary, and have underscores between digits.
 
-use super::check::{Checked, Fault, trimmed};
+use super::check::{Checked, Fault, is_space, trimmed};
 
 /// An integer between two bounds.
 pub(super) fn integer(text: &str, min: i128, max: i128) -> Checked {
@@ -40,11 +40,12 @@ pub(super) fn float(text: &str, parse: impl Fn(&str) -> Option<f64>) -> Checked 
     Ok(())
 }
 
-/// A numeric; its range is beyond what a check is worth.
+/// A numeric; its range is beyond what a check is worth. Unlike elsewhere, its NaN takes no sign.
 pub(super) fn numeric(text: &str) -> Checked {
-    let (_, digits) = signed(trimmed(text));
+    let text = trimmed(text);
+    let (_, digits) = signed(text);
     let lower = digits.to_ascii_lowercase();
-    if matches!(lower.as_str(), "nan" | "inf" | "infinity") {
+    if matches!(lower.as_str(), "inf" | "infinity") || text.eq_ignore_ascii_case("nan") {
         return Ok(());
     }
     if let (2 | 8 | 16, _) = radix(&lower) {
@@ -53,7 +54,14 @@ pub(super) fn numeric(text: &str) -> Checked {
             _ => Err(fault),
         });
     }
-    Fault::unless(without_underscores(&lower).is_some_and(|it| is_decimal(&it)))
+    let Some(mut plain) = without_underscores(&lower) else {
+        return Err(Fault::Syntax);
+    };
+    // The exponent was once read by C's `strtol`, which skips white space.
+    if let Some((mantissa, exponent)) = plain.split_once('e') {
+        plain = format!("{mantissa}e{}", exponent.trim_start_matches(is_space));
+    }
+    Fault::unless(is_decimal(&plain))
 }
 
 /// Whether there is a minus, and what follows a sign.
@@ -163,7 +171,7 @@ mod tests {
         ] {
             assert_eq!(numeric(good), Ok(()), "{good}");
         }
-        for bad in ["", "abc", "1e", "1..2", "1 2", "0xg", "$1"] {
+        for bad in ["", "abc", "1e", "1..2", "1 2", "0xg", "$1", "-nan"] {
             assert_eq!(numeric(bad), Err(Fault::Syntax), "{bad}");
         }
     }

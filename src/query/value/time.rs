@@ -69,18 +69,20 @@ fn calendar_day(text: &str) -> Option<(Checked, &str)> {
     let (year, rest) = digits(text, 4..=6)?;
     let (month, rest) = digits(rest.strip_prefix('-')?, 1..=2)?;
     let (day, rest) = digits(rest.strip_prefix('-')?, 1..=2)?;
-    // The year 1 BC is a leap year, so the era matters; which era is PostgreSQL's business.
-    let is_leap = |year: u32| {
-        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    // The year 1 BC is the year 0 of the calendar, and a leap year.
+    let is_before_christ = rest.to_ascii_lowercase().contains("bc");
+    let Some(calendar_year) = year.checked_sub(u32::from(is_before_christ)) else {
+        return Some((Err(Fault::Range), rest));
     };
-    let may_be_leap = is_leap(year) || is_leap(year.wrapping_sub(1));
+    let is_leap = calendar_year.is_multiple_of(4)
+        && (!calendar_year.is_multiple_of(100) || calendar_year.is_multiple_of(400));
     let length = match month {
-        2 => 28 + u32::from(may_be_leap),
+        2 => 28 + u32::from(is_leap),
         4 | 6 | 9 | 11 => 30,
         1..=12 => 31,
         _ => return Some((Err(Fault::Range), rest)),
     };
-    let checked = if (1..=length).contains(&day) {
+    let checked = if year > 0 && (1..=length).contains(&day) {
         Ok(())
     } else {
         Err(Fault::Range)
@@ -97,7 +99,8 @@ fn time_of_day(text: &str) -> Option<(Checked, &str)> {
         None => (0, rest),
     };
     // 24:00 is the end of a day, and a leap second the first of the next minute.
-    let checked = if hour <= 24 && minute <= 59 && second <= 60 {
+    let is_end_of_day = hour == 24 && minute == 0 && second == 0;
+    let checked = if is_end_of_day || (hour < 24 && minute <= 59 && second <= 60) {
         Ok(())
     } else {
         Err(Fault::Range)
@@ -115,9 +118,10 @@ fn digits(text: &str, count: std::ops::RangeInclusive<usize>) -> Option<(u32, &s
     Some((number.parse().ok()?, rest))
 }
 
-/// Made of what dates, times and spans are made of, with a digit at least.
+/// Whether PostgreSQL may find anything in it: a digit, among punctuation that it takes for space. (It
+/// also reads a lone point as an interval of no length; that is refused here.)
 fn plausible(text: &str) -> Checked {
-    let is_part = |it: char| it.is_ascii_alphanumeric() || is_space(it) || "+-:./,_@".contains(it);
+    let is_part = |it: char| it.is_ascii_graphic() || is_space(it);
     Fault::unless(text.contains(|it: char| it.is_ascii_digit()) && text.chars().all(is_part))
 }
 
@@ -155,25 +159,20 @@ mod tests {
         ] {
             assert_eq!(moment(good), Ok(()), "{good}");
         }
-        for bad in [
-            "",
-            "notadate",
-            "2024-01-02?",
-            "2024-01-02; select 1",
-            "soon",
-            "'2024'",
-            "–1",
-        ] {
+        for bad in ["", "notadate", "soon", "–1"] {
             assert_eq!(moment(bad), Err(Fault::Syntax), "{bad}");
         }
         for far in [
             "2024-13-01",
+            "0000-01-01",
+            "0001-02-29",
             "2024-00-01",
             "2023-02-29",
             "2024-04-31",
             "2024-01-32",
             "2024-01-00",
             "2024-01-02 25:00",
+            "2024-01-02 24:01",
             "2024-01-02T10:60",
             "2024-01-02T10:00:61",
         ] {
@@ -211,7 +210,7 @@ mod tests {
         ] {
             assert_eq!(interval(good), Ok(()), "{good}");
         }
-        for bad in ["", "a day", "1 day;"] {
+        for bad in ["", "a day", "½ day"] {
             assert_eq!(interval(bad), Err(Fault::Syntax), "{bad}");
         }
     }
