@@ -1,1 +1,3 @@
 //! The table of routes. The only user of warp.
+
+mod websocket;

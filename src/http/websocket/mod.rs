@@ -1,0 +1,4 @@
+//! The WebSocket transport of a channel: the handshake, the socket taken over, its commands.
+
+mod codec;
+mod socket;
