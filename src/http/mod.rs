@@ -1,3 +1,154 @@
 //! The table of routes. The only user of warp.
 
+mod accept;
+mod asynchronous;
+mod body;
+mod channels;
+mod conditions;
+mod connection;
+mod credentials;
+mod expiry;
+mod head;
+mod health;
+mod issue;
+mod long_poll;
+mod passes;
+mod preferences;
+mod reader;
+mod reads;
+mod reply;
+mod requests;
+mod route;
+mod stream;
+mod streams;
 mod websocket;
+mod writes;
+
+pub use asynchronous::Asynchronous;
+pub use channels::Channels;
+pub use connection::Connection;
+pub use credentials::Callers;
+pub use health::Readiness;
+pub use reads::Reads;
+pub use reply::{
+    ACTION_ID, CHANNEL_ID, CURSOR, NEXT, PREFER, PREFERENCE_APPLIED, PRIORITY, SEQUENCE, VERSION,
+    of_error,
+};
+pub use requests::Progress;
+pub use stream::ClientStream;
+pub use warp::reply::Response;
+pub use writes::Writes;
+
+pub use crate::wire::status;
+
+use crate::config::Limits;
+use head::{Segment, head};
+use route::{boxed, first_of, nowhere, one, otherwise, own_names, two, with};
+use std::sync::Arc;
+use warp::{Filter, delete, filters::BoxedFilter, get, patch, path, post, put};
+
+/// First segments that are rowcast's own: a table of such a name is at `/resources/{name}` only.
+pub const OWN_NAMES: [&str; 14] = [
+    "channels",
+    "requests",
+    "signals",
+    "topics",
+    "passes",
+    "batch",
+    "rpc",
+    "resources",
+    "health",
+    "ready",
+    "metrics",
+    "openapi.json",
+    "asyncapi.json",
+    "docs",
+];
+
+/// Those among them that this version does not serve.
+const NOT_YET: [&str; 8] = [
+    "signals",
+    "topics",
+    "batch",
+    "rpc",
+    "metrics",
+    "openapi.json",
+    "asyncapi.json",
+    "docs",
+];
+
+/// What the routes lead to.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "each is documented where it is declared")]
+pub struct Handlers {
+    pub reads: Arc<Reads>,
+    pub writes: Arc<Writes>,
+    pub channels: Arc<Channels>,
+    pub progress: Arc<Progress>,
+    pub callers: Arc<Callers>,
+    pub readiness: Arc<Readiness>,
+}
+
+#[rustfmt::skip] // One line for each route, so that it reads as a table.
+/// All routes. They never reject: what they do not know is answered with a problem document.
+pub fn routes(limits: &Limits, to: &Handlers) -> BoxedFilter<(Response,)> {
+    let body = || body::body(limits.into());
+    let (reads, writes) = (|| with(&to.reads), || with(&to.writes));
+    let channels = || with(&to.channels);
+    let read = || get().or(warp::head()).unify();
+
+    let channel = || path!("channels" / Segment);
+    let acks = || path!("channels" / Segment / "ack");
+    let auths = || path!("channels" / Segment / "auth");
+    let channel_routes = first_of([
+        boxed(channel().and(get()).and(head()).and(channels()).then(channels::attach)),
+        boxed(channel().and(delete()).and(head()).and(channels()).then(channels::end)),
+        otherwise(one(channel()), "GET, DELETE, OPTIONS"),
+        boxed(acks().and(post()).and(head()).and(body()).and(channels()).then(channels::acknowledge)),
+        otherwise(one(acks()), "POST, OPTIONS"),
+        boxed(auths().and(post()).and(head()).and(body()).and(channels()).then(channels::renew)),
+        otherwise(one(auths()), "POST, OPTIONS"),
+    ]);
+
+    let request = || path!("requests" / Segment);
+    let progress = || with(&to.progress);
+    let request_routes = first_of([
+        boxed(request().and(read()).and(head()).and(progress()).then(requests::show)),
+        boxed(request().and(delete()).and(head()).and(progress()).then(requests::cancel)),
+        otherwise(one(request()), "GET, HEAD, DELETE, OPTIONS"),
+    ]);
+
+    let passes = || path!("passes");
+    let pass_routes = first_of([
+        boxed(passes().and(post()).and(head()).and(body()).and(with(&to.callers)).then(issue::issue)),
+        otherwise(passes(), "POST, OPTIONS"),
+    ]);
+
+    let health_routes = first_of([
+        boxed(path!("health").and(read()).then(health::health)),
+        otherwise(path!("health"), "GET, HEAD, OPTIONS"),
+        boxed(path!("ready").and(read()).and(with(&to.readiness)).then(health::ready)),
+        otherwise(path!("ready"), "GET, HEAD, OPTIONS"),
+    ]);
+
+    // A list and its items are at the root, and under /resources whatever the name.
+    let lists = || path!(Segment).or(path!("resources" / Segment)).unify();
+    let list_routes = first_of([
+        boxed(lists().and(read()).and(head()).and(reads()).then(reads::list)),
+        boxed(lists().and(post()).and(head()).and(body()).and(writes()).then(writes::create)),
+        boxed(lists().and(patch()).and(head()).and(body()).and(writes()).then(writes::update_matching)),
+        boxed(lists().and(delete()).and(head()).and(writes()).then(writes::delete_matching)),
+        otherwise(one(lists()), "GET, HEAD, POST, PATCH, DELETE, OPTIONS"),
+    ]);
+    let items = || path!(Segment / Segment).or(path!("resources" / Segment / Segment)).unify();
+    let item_routes = first_of([
+        boxed(items().and(read()).and(head()).and(reads()).then(reads::item)),
+        boxed(items().and(patch()).and(head()).and(body()).and(writes()).then(writes::update)),
+        boxed(items().and(put()).and(head()).and(body()).and(writes()).then(writes::replace)),
+        boxed(items().and(delete()).and(head()).and(writes()).then(writes::delete)),
+        otherwise(two(items()), "GET, HEAD, PATCH, PUT, DELETE, OPTIONS"),
+    ]);
+
+    let own = first_of([channel_routes, request_routes, pass_routes, health_routes, own_names()]);
+    first_of([own, list_routes, item_routes, nowhere()])
+}

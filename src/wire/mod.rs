@@ -1,5 +1,6 @@
 //! Every JSON shape and header a caller sees; the only place that encodes for callers.
 
+pub mod answer;
 pub mod event;
 mod events;
 pub mod problem;

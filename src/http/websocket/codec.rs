@@ -325,8 +325,17 @@ pub(super) fn pong(content: &[u8]) -> Vec<u8> {
 /// A whole close frame. `reason` is cut to what a control frame can hold.
 pub(super) fn close(code: u16, reason: &str) -> Vec<u8> {
     let room = CONTROL_BYTES_MAX as usize - 2;
-    let reason = &reason[..reason.floor_char_boundary(room)];
+    let reason = cut(reason, room);
     control(CLOSE, &[&code.to_be_bytes(), reason.as_bytes()])
+}
+
+/// The longest beginning of a text that has at most so many bytes.
+pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 fn control(opcode: u8, parts: &[&[u8]]) -> Vec<u8> {

@@ -14,7 +14,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     time::Instant,
 };
 
@@ -108,10 +108,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         poll_fn(|cx| self.poll_happened(cx)).await
     }
 
-    /// Writes what is queued, not reading any more, and ends the stream.
+    /// Writes as much as goes out without waiting.
+    pub(super) async fn write_now(&mut self) {
+        // An error shows again when the socket is asked what happened.
+        poll_fn(|cx| {
+            let _ = self.poll_write(cx);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Writes what is queued, ends our side, and reads until the peer has ended its own: a stream
+    /// that is closed with bytes unread resets the connection, which can cost the peer the last ones
+    /// that we sent.
     pub(super) async fn finish(mut self) -> io::Result<()> {
         poll_fn(|cx| self.poll_write(cx)).await?;
-        poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await
+        poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await?;
+        let mut space = [0; 512];
+        while self.stream.read(&mut space).await? > 0 {}
+        Ok(())
     }
 
     fn poll_happened(&mut self, cx: &mut Context<'_>) -> Poll<Happened> {

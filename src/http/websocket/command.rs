@@ -1,0 +1,122 @@
+//! The commands of a WebSocket, each the twin of an HTTP request.
+
+use crate::{
+    channel::{Channel, Priority, RequestId},
+    error::{Error, Kind, Result},
+    http::{asynchronous::Asynchronous, channels::Renewal, reply::log_refused},
+    wire::{event::Close, problem},
+};
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// Carries out the commands of one socket.
+pub(in crate::http) struct Commands {
+    pub(in crate::http) asynchronous: Arc<Asynchronous>,
+    pub(in crate::http) renewal: Renewal,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Command {
+    Get {
+        request_id: String,
+        path: String,
+        priority: Option<u64>,
+    },
+    Cancel {
+        request_id: String,
+    },
+    Ack {
+        sequence: u64,
+    },
+    Auth {
+        token: String,
+    },
+    Join {},
+    Leave {},
+    Signal {},
+}
+
+/// What becomes of the socket.
+pub(super) enum Outcome {
+    Done,
+    Close(Close),
+}
+
+impl Commands {
+    /// Carries out a command. What it asks for, and what is wrong with it, comes as events of the
+    /// channel.
+    pub(super) async fn run(&self, text: &str, channel: &Arc<Channel>) -> Outcome {
+        let command: Command = match serde_json::from_str(text) {
+            Ok(command) => command,
+            Err(error) => return self.refuse(channel, &malformed(error), None),
+        };
+        match self.carry_out(&command, channel).await {
+            Ok(outcome) => outcome,
+            Err(error) => self.refuse(channel, &error, command.request_id()),
+        }
+    }
+
+    /// Tells the channel that a command failed; closes where so many errors wait already that
+    /// nobody seems to listen.
+    pub(super) fn refuse(&self, channel: &Channel, error: &Error, of: Option<&str>) -> Outcome {
+        log_refused(error, "a command failed");
+        match channel.error(&problem::document(error, of)) {
+            true => Outcome::Done,
+            false => Outcome::Close(Close::LIMITS),
+        }
+    }
+
+    async fn carry_out(&self, command: &Command, channel: &Arc<Channel>) -> Result<Outcome> {
+        match command {
+            Command::Get {
+                request_id,
+                path,
+                priority,
+            } => {
+                let id = RequestId::parse(request_id)?;
+                let priority = match priority.map(Priority::of_urgency) {
+                    None => Priority::default(),
+                    Some(Some(priority)) => priority,
+                    Some(None) => return Err(malformed("a priority is 0 to 7")),
+                };
+                self.asynchronous.get(channel, id, priority, path).await?;
+            }
+            Command::Cancel { request_id } => {
+                let id = RequestId::parse(request_id)?;
+                if channel.request(&id).is_none() {
+                    let detail = format!("There is no request {request_id:?} on this channel.");
+                    return Err(Error::new(Kind::RequestUnknown, detail));
+                }
+                channel.cancel(&id);
+            }
+            Command::Ack { sequence } => channel.acknowledge(*sequence)?,
+            Command::Auth { token } => {
+                if let Some(reason) = self.renewal.renew(channel, token)? {
+                    return Ok(Outcome::Close(reason));
+                }
+            }
+            Command::Join {} | Command::Leave {} | Command::Signal {} => {
+                let detail = "Topics and signals are not supported yet.";
+                return Err(Error::new(Kind::NotSupported, detail));
+            }
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+impl Command {
+    fn request_id(&self) -> Option<&str> {
+        match self {
+            Command::Get { request_id, .. } | Command::Cancel { request_id } => Some(request_id),
+            _ => None,
+        }
+    }
+}
+
+fn malformed(cause: impl std::fmt::Display) -> Error {
+    Error::new(
+        Kind::CommandMalformed,
+        format!("The command cannot be read: {cause}."),
+    )
+}

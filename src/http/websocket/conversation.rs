@@ -1,0 +1,200 @@
+//! One socket with one reader: events out, commands in, and whether the other side still lives.
+
+use super::{
+    GOODBYE,
+    codec::Message,
+    command::{Commands, Outcome},
+    socket::{Happened, Socket},
+};
+use crate::{
+    channel::Delivery,
+    error::{Error, Kind},
+    http::{reader::Reader, stream::ClientStream},
+    wire::event::{self, Close},
+};
+use bytes::Bytes;
+use std::{iter, pin::Pin, time::Duration};
+use tokio::time::{Instant, Sleep};
+
+/// Bytes of events taken at once: enough for few system calls, and no more than may be in front of
+/// something urgent.
+const DELIVERY_BYTES: usize = 64 << 10;
+/// How often it is looked at whether a write that waits has moved.
+const LOOK_AT_WRITE: Duration = Duration::from_secs(1);
+/// What a peer is told that closes without a code.
+const NORMAL: u16 = 1000;
+
+pub(super) struct Conversation {
+    socket: Socket<ClientStream>,
+    reader: Reader,
+    commands: Commands,
+    ping: Duration,
+    /// Whether a ping was sent since the peer was last heard of.
+    pinged: bool,
+    /// When the peer last took something that was told to the channel.
+    told_progress: Option<Instant>,
+}
+
+/// What is to be done next.
+enum Next {
+    GoOn,
+    /// Say this and close.
+    Close(Close),
+    /// Repeat this close code, which ends what the peer began.
+    Echo(u16),
+    /// Nobody is there any more.
+    Gone,
+}
+
+impl Conversation {
+    pub(super) fn new(
+        socket: Socket<ClientStream>,
+        reader: Reader,
+        commands: Commands,
+        ping: Duration,
+    ) -> Self {
+        Self {
+            socket,
+            reader,
+            commands,
+            ping,
+            pinged: false,
+            told_progress: None,
+        }
+    }
+
+    /// Talks until one side closes. Dropping this detaches the reader and closes the socket.
+    pub(super) async fn run(mut self) {
+        self.say(self.reader.open_event());
+        let mut look = std::pin::pin!(tokio::time::sleep(self.ping));
+        let next = loop {
+            match self.step(look.as_mut()).await {
+                Next::GoOn => {}
+                next => break next,
+            }
+        };
+        let Self { socket, reader, .. } = self;
+        // The channel is free for its next reader while this socket says goodbye.
+        drop(reader);
+        match next {
+            Next::Close(reason) => close(socket, reason).await,
+            Next::Echo(code) => end(socket, code, "").await,
+            Next::GoOn | Next::Gone => {}
+        }
+    }
+
+    async fn step(&mut self, mut look: Pin<&mut Sleep>) -> Next {
+        if self.socket.is_drained() {
+            tokio::select! {
+                biased;
+                happened = self.socket.happened() => self.heard(happened).await,
+                delivery = self.reader.next(DELIVERY_BYTES, usize::MAX) => self.deliver(delivery).await,
+                () = look.as_mut() => self.look(look),
+            }
+        } else {
+            if look.deadline() > Instant::now() + LOOK_AT_WRITE {
+                look.as_mut().reset(Instant::now() + LOOK_AT_WRITE);
+            }
+            tokio::select! {
+                biased;
+                happened = self.socket.happened() => self.heard(happened).await,
+                reason = self.reader.closed() => Next::Close(reason),
+                () = look.as_mut() => self.look(look),
+            }
+        }
+    }
+
+    async fn deliver(&mut self, delivery: Delivery) -> Next {
+        match delivery {
+            Delivery::Events(frames) => {
+                let last = frames.len() - 1;
+                let pieces = frames.iter().enumerate().map(|(index, frame)| {
+                    let lines = frame.bytes();
+                    match index == last {
+                        true => lines.slice(..lines.len() - 1),
+                        false => lines.clone(),
+                    }
+                });
+                self.socket.send_text(pieces);
+            }
+            Delivery::Ping(position) => self.say(event::ping(&position)),
+            Delivery::Close(reason) => return Next::Close(reason),
+        }
+        self.socket.write_now().await;
+        Next::GoOn
+    }
+
+    /// Queues one event as a message. The line feed that ends it would look like an empty second one.
+    fn say(&mut self, line: Bytes) {
+        say(&mut self.socket, line);
+    }
+
+    async fn heard(&mut self, happened: Happened) -> Next {
+        let channel = self.reader.channel();
+        let outcome = match happened {
+            Happened::Drained => return Next::GoOn,
+            Happened::Ended(Some(code)) => return Next::Echo(code),
+            Happened::Ended(None) => return Next::Gone,
+            Happened::Message(Message::Close(code)) => return Next::Echo(code.unwrap_or(NORMAL)),
+            Happened::Message(Message::Ping(_) | Message::Pong) => return Next::GoOn,
+            Happened::Message(Message::Text(text)) => self.commands.run(&text, channel).await,
+            Happened::Message(Message::Binary) => self.refuse("A command is a text message."),
+            Happened::Message(Message::TooLarge) => self.refuse("The message is too large."),
+        };
+        match outcome {
+            Outcome::Done => Next::GoOn,
+            Outcome::Close(reason) => Next::Close(reason),
+        }
+    }
+
+    fn refuse(&self, detail: &'static str) -> Outcome {
+        let error = Error::new(Kind::CommandMalformed, detail);
+        self.commands.refuse(self.reader.channel(), &error, None)
+    }
+
+    /// Looks whether the peer is there, and when to look again.
+    fn look(&mut self, look: Pin<&mut Sleep>) -> Next {
+        let now = Instant::now();
+        let heard_at = self.socket.heard_at();
+        let quiet = now - heard_at;
+        if quiet >= 2 * self.ping {
+            tracing::debug!("a WebSocket's peer is not there any more");
+            return Next::Gone;
+        }
+        if quiet < self.ping {
+            self.pinged = false;
+        } else if !self.pinged {
+            self.pinged = true;
+            self.socket.send_ping();
+        }
+        let standing_since = self.socket.standing_since();
+        if standing_since.is_some() && standing_since != self.told_progress {
+            self.told_progress = standing_since;
+            self.reader.progressed();
+        }
+        let turns = if self.pinged { 2 } else { 1 };
+        let mut next = heard_at + self.ping * turns;
+        if standing_since.is_some() {
+            next = next.min(now + LOOK_AT_WRITE);
+        }
+        look.reset(next);
+        Next::GoOn
+    }
+}
+
+fn say(socket: &mut Socket<ClientStream>, line: Bytes) {
+    let line = line.slice(..line.len() - 1);
+    socket.send_text(iter::once(line));
+}
+
+/// Says why in an event and in the close frame, and ends the socket.
+pub(super) async fn close(mut socket: Socket<ClientStream>, reason: Close) {
+    say(&mut socket, reason.encode());
+    end(socket, reason.code, &reason.reason).await;
+}
+
+async fn end(mut socket: Socket<ClientStream>, code: u16, reason: &str) {
+    socket.send_close(code, reason);
+    // A peer that does not take the goodbye does without.
+    let _ = tokio::time::timeout(GOODBYE, socket.finish()).await;
+}

@@ -1,0 +1,259 @@
+//! `POST`, `PATCH`, `PUT` and `DELETE`: synchronous, answering the rows as they now are.
+//!
+//! A handler here announces nothing: it commits, and the feed hears of that.
+
+use super::{
+    body::Body,
+    conditions,
+    credentials::Callers,
+    head::{Head, Segment, UNRESERVED},
+    preferences::{Preferences, put_applied},
+    reply::{self, ACTION_ID, Answered, Response, put, put_etag, put_position},
+};
+use crate::{
+    catalog::Access,
+    config::{Api, WriteAnswer},
+    error::{Error, Kind, Result},
+    identity::Identity,
+    postgres::{Database, Written},
+    query::{ActionId, Answer, Write, WriteOptions},
+};
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{
+    StatusCode,
+    header::{IF_NONE_MATCH, LOCATION},
+};
+use percent_encoding::utf8_percent_encode;
+use std::sync::Arc;
+
+/// Carries out writes.
+#[derive(Debug)]
+pub struct Writes {
+    database: Database,
+    callers: Arc<Callers>,
+    answer: Answer,
+}
+
+impl Writes {
+    /// Writes to this database.
+    pub fn new(database: Database, callers: Arc<Callers>, api: &Api) -> Self {
+        Self {
+            database,
+            callers,
+            answer: match api.write_answer {
+                WriteAnswer::Row => Answer::Rows,
+                WriteAnswer::Minimal => Answer::Minimal,
+            },
+        }
+    }
+
+    /// Who writes, and what it asks for in headers.
+    async fn begin(&self, head: &Head) -> Result<Call> {
+        let identity = self.callers.caller(head)?.identity;
+        let preferences = Preferences::read(head)?;
+        let action = head.header(&ACTION_ID)?.map(ActionId::new).transpose()?;
+        if head.headers.contains_key(IF_NONE_MATCH) {
+            let detail = "If-None-Match is not supported on writes.";
+            return Err(Error::new(Kind::NotSupported, detail));
+        }
+        let options = WriteOptions {
+            answer: preferences.answer.unwrap_or(self.answer),
+            if_match: conditions::if_match(head)?,
+        };
+        Ok(Call {
+            access: self.database.access(&identity.role).await?,
+            identity,
+            preferences,
+            action,
+            options,
+        })
+    }
+
+    async fn run(&self, call: &Call, write: Result<Write>) -> Result<Written> {
+        let action = call.action.as_ref();
+        self.database.write(&call.identity, &write?, action).await
+    }
+}
+
+/// One write's caller, with what it asks for in headers.
+struct Call {
+    access: Arc<Access>,
+    identity: Arc<Identity>,
+    preferences: Preferences,
+    action: Option<ActionId>,
+    options: WriteOptions,
+}
+
+/// `POST /{resource}`
+pub(super) async fn create(
+    resource: Segment,
+    head: Head,
+    body: Body,
+    writes: Arc<Writes>,
+) -> Answered {
+    let call = writes.begin(&head).await?;
+    let body = body.json(&head).await?;
+    let name = resource.decode()?;
+    let options = call.options.clone();
+    let write = Write::create(&call.access, &name, &head.query, &body, options);
+    let written = writes.run(&call, write).await?;
+    Ok(call.answer(written, &name))
+}
+
+/// `PATCH /{resource}/{id}`
+pub(super) async fn update(
+    resource: Segment,
+    id: Segment,
+    head: Head,
+    body: Body,
+    writes: Arc<Writes>,
+) -> Answered {
+    let call = writes.begin(&head).await?;
+    let body = body.json(&head).await?;
+    let name = resource.decode()?;
+    let options = call.options.clone();
+    let write = Write::update(&call.access, &name, id.raw(), &head.query, &body, options);
+    let written = writes.run(&call, write).await?;
+    Ok(call.answer(written, &name))
+}
+
+/// `PUT /{resource}/{id}`
+pub(super) async fn replace(
+    resource: Segment,
+    id: Segment,
+    head: Head,
+    body: Body,
+    writes: Arc<Writes>,
+) -> Answered {
+    let call = writes.begin(&head).await?;
+    let body = body.json(&head).await?;
+    let name = resource.decode()?;
+    let options = call.options.clone();
+    let write = Write::replace(&call.access, &name, id.raw(), &head.query, &body, options);
+    let written = writes.run(&call, write).await?;
+    Ok(call.answer(written, &name))
+}
+
+/// `DELETE /{resource}/{id}`
+pub(super) async fn delete(
+    resource: Segment,
+    id: Segment,
+    head: Head,
+    writes: Arc<Writes>,
+) -> Answered {
+    let call = writes.begin(&head).await?;
+    let name = resource.decode()?;
+    let options = call.options.clone();
+    let write = Write::delete(&call.access, &name, id.raw(), &head.query, options);
+    let written = writes.run(&call, write).await?;
+    Ok(call.answer(written, &name))
+}
+
+/// `PATCH /{resource}?{filters}`
+pub(super) async fn update_matching(
+    resource: Segment,
+    head: Head,
+    body: Body,
+    writes: Arc<Writes>,
+) -> Answered {
+    let call = writes.begin(&head).await?;
+    call.expect_no_condition()?;
+    let body = body.json(&head).await?;
+    let name = resource.decode()?;
+    let options = call.options.clone();
+    let write = Write::update_matching(&call.access, &name, &head.query, &body, options);
+    let written = writes.run(&call, write).await?;
+    Ok(call.answer(written, &name))
+}
+
+/// `DELETE /{resource}?{filters}`
+pub(super) async fn delete_matching(
+    resource: Segment,
+    head: Head,
+    writes: Arc<Writes>,
+) -> Answered {
+    let call = writes.begin(&head).await?;
+    call.expect_no_condition()?;
+    let name = resource.decode()?;
+    let options = call.options.clone();
+    let write = Write::delete_matching(&call.access, &name, &head.query, options);
+    let written = writes.run(&call, write).await?;
+    Ok(call.answer(written, &name))
+}
+
+impl Call {
+    fn expect_no_condition(&self) -> Result<()> {
+        match self.options.if_match {
+            None => Ok(()),
+            Some(_) => Err(Error::new(
+                Kind::NotSupported,
+                "If-Match is about one row: write to its own path.",
+            )),
+        }
+    }
+
+    fn answer(&self, written: Written, resource: &str) -> Response {
+        let body = written.body.map(|body| match self.preferences.answer {
+            Some(Answer::Rows) => as_array(body),
+            _ => body,
+        });
+        let status = match (written.created, &body) {
+            (true, _) => StatusCode::CREATED,
+            (false, Some(_)) => StatusCode::OK,
+            (false, None) => StatusCode::NO_CONTENT,
+        };
+        let mut response = match body {
+            Some(body) => reply::json(status, body),
+            None => reply::empty(status),
+        };
+        let headers = response.headers_mut();
+        if let Some(position) = &written.position {
+            put_position(headers, position);
+        }
+        put_etag(headers, written.etag.as_deref());
+        if let Some(id) = written.id.filter(|_| written.created) {
+            put(headers, LOCATION, &location(resource, &id));
+        }
+        match self.preferences.answer {
+            Some(Answer::Rows) => put_applied(headers, "return=representation"),
+            Some(Answer::Minimal) => put_applied(headers, "return=minimal"),
+            None => {}
+        }
+        response
+    }
+}
+
+/// Where a row can be read; `id` is a segment already.
+fn location(resource: &str, id: &str) -> String {
+    let prefix = match super::OWN_NAMES.contains(&resource) {
+        true => "/resources",
+        false => "",
+    };
+    let resource = utf8_percent_encode(resource, UNRESERVED);
+    format!("{prefix}/{resource}/{id}")
+}
+
+/// What callers expect who ask for a representation in PostgREST's words: always an array.
+fn as_array(body: Bytes) -> Bytes {
+    if body.first() == Some(&b'[') {
+        return body;
+    }
+    let mut array = BytesMut::with_capacity(body.len() + 2);
+    array.put_u8(b'[');
+    array.put_slice(&body);
+    array.put_u8(b']');
+    array.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_representation_is_an_array_and_a_location_wins_over_no_route() {
+        assert_eq!(as_array("{\"a\":1}".into()), "[{\"a\":1}]");
+        assert_eq!(as_array("[1]".into()), "[1]");
+        assert_eq!(location("tickets", "4,2"), "/tickets/4,2");
+        assert_eq!(location("health", "1"), "/resources/health/1");
+    }
+}
