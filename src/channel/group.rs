@@ -4,13 +4,13 @@
 
 use super::{
     Batch, Channel, ChannelId, Hub,
-    hub::Shared,
+    hub::{Mark, Shared},
     sync::{AtomicUsize, Mutex, lock},
 };
 use crate::{
     error::{Error, Kind, Result},
     identity::{Identity, OrganizationId},
-    snapshot::{Position, Version},
+    snapshot::Position,
 };
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
@@ -69,24 +69,25 @@ pub struct Group {
 struct Members {
     channels: Vec<Arc<Channel>>,
     /// Where the feed had told everything when each hold was taken.
-    holds: Vec<(u64, Position)>,
+    holds: Vec<(u64, Mark)>,
     holds_taken: u64,
 }
 
 impl Members {
     /// Up to where everything was told, as far as holds other than this one say.
-    fn held_at(&self, except: Option<u64>) -> Option<&Position> {
+    fn held_at(&self, epoch: u64, except: Option<u64>) -> Option<&Mark> {
         let others = self.holds.iter().filter(|it| Some(it.0) != except);
-        others.map(|it| &it.1).min_by_key(|it| it.version)
+        others
+            .map(|it| &it.1)
+            .filter(|it| it.epoch == epoch)
+            .min_by_key(|it| it.position.version)
     }
 
-    fn push(&self, batch: &Arc<Batch>, except: Option<u64>) {
-        let held_at = self
-            .held_at(except)
-            .map_or(Version(u64::MAX), |it| it.version);
-        let cursor = batch.position.version <= held_at;
+    fn push(&self, batch: &Arc<Batch>, epoch: u64, except: Option<u64>) {
+        let held_at = self.held_at(epoch, except);
+        let cursor = held_at.is_none_or(|it| batch.position.version <= it.position.version);
         for channel in &self.channels {
-            channel.push(batch, cursor);
+            channel.push(batch, epoch, cursor);
         }
     }
 }
@@ -109,7 +110,8 @@ impl Group {
     /// Queues a batch on all channels that were registered before its state. While the group is held
     /// the batch is told without its cursor, since something earlier may still come.
     pub fn push(&self, batch: &Arc<Batch>) {
-        lock(&self.members).push(batch, None);
+        let epoch = self.shared.epoch();
+        lock(&self.members).push(batch, epoch, None);
     }
 
     /// Holds the group's cursor where it is, because part of what happened is still being read.
@@ -119,19 +121,21 @@ impl Group {
         let mut members = lock(&self.members);
         members.holds_taken += 1;
         let number = members.holds_taken;
+        let epoch = since.epoch;
         members.holds.push((number, since));
         Hold {
             group: self.clone(),
             number,
+            epoch,
         }
     }
 
     /// Up to where everything was queued on the group's channels.
-    pub(super) fn position(&self) -> Position {
+    pub(super) fn position(&self) -> Mark {
         // In this order: who holds does so before the feed settles what it holds for.
         let settled = self.shared.settled();
-        match lock(&self.members).held_at(None) {
-            Some(held) if held.version < settled.version => held.clone(),
+        match lock(&self.members).held_at(settled.epoch, None) {
+            Some(held) if held.position.version < settled.position.version => held.clone(),
             _ => settled,
         }
     }
@@ -200,6 +204,7 @@ impl Group {
 pub struct Hold {
     group: Arc<Group>,
     number: u64,
+    epoch: u64,
 }
 
 impl Hold {
@@ -212,7 +217,7 @@ impl Hold {
     /// held for something earlier too.
     pub fn complete(self, batch: &Arc<Batch>) {
         // Queued before the hold ends, so that no ping in between says that it was.
-        lock(&self.group.members).push(batch, Some(self.number));
+        lock(&self.group.members).push(batch, self.epoch, Some(self.number));
     }
 }
 

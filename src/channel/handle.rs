@@ -4,13 +4,13 @@
 
 use super::{
     Attach, Attachment, Batch, ChannelId, Group, Priority, RequestId, RequestLane,
+    hub::Mark,
     queue::{Effects, Queue},
     sync::{Mutex, lock},
 };
 use crate::{
     error::{Kind, Result},
     identity::Identity,
-    snapshot::Position,
     wire::event::Close,
 };
 use std::sync::{Arc, atomic::Ordering::Relaxed};
@@ -50,7 +50,7 @@ impl Channel {
         id: ChannelId,
         group: Arc<Group>,
         first: u64,
-        position: Position,
+        mark: Mark,
         heir: bool,
     ) -> Self {
         let shared = group.shared();
@@ -58,7 +58,7 @@ impl Channel {
         let now = shared.clock.now();
         Self {
             id,
-            queue: Mutex::new(Queue::new(first, position, heir, now)),
+            queue: Mutex::new(Queue::new(first, mark, heir, now)),
             group,
         }
     }
@@ -138,10 +138,15 @@ impl Channel {
         self.with(|queue, effects| queue.close(close, effects));
     }
 
-    pub(super) fn push(&self, batch: &Arc<Batch>, cursor: bool) {
+    pub(super) fn push(&self, batch: &Arc<Batch>, epoch: u64, cursor: bool) {
         let now = self.now();
         let bounds = &self.group.shared().bounds;
-        self.with(|queue, effects| queue.push(batch, cursor, now, bounds, effects));
+        self.with(|queue, effects| queue.push(batch, epoch, cursor, now, bounds, effects));
+    }
+
+    pub(super) fn rewind(&self, mark: &Mark, reason: &'static str) {
+        let bounds = &self.group.shared().bounds;
+        self.with(|queue, effects| queue.rewind(mark, reason, bounds, effects));
     }
 
     pub(super) fn has_ended(&self) -> bool {

@@ -4,10 +4,10 @@
 //! what channels carry.
 
 use super::{
-    Audience, Channel, ChannelId, Group,
+    Attach, Attachment, Audience, Channel, ChannelId, Group,
     departed::Departed,
     queue::Bounds,
-    sync::{AtomicUsize, Mutex, lock},
+    sync::{AtomicU64, AtomicUsize, Mutex, lock},
     time::Clock,
 };
 use crate::{
@@ -18,7 +18,10 @@ use crate::{
 };
 use std::{
     collections::HashMap,
-    sync::{Arc, Weak, atomic::Ordering::Relaxed},
+    sync::{
+        Arc, Weak,
+        atomic::Ordering::{Relaxed, SeqCst},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -39,16 +42,30 @@ pub(super) struct Shared {
     pub(super) bounds: Bounds,
     pub(super) clock: Clock,
     /// Up to where everything was queued for all groups that nobody holds.
-    settled: Mutex<Position>,
+    settled: Mutex<Mark>,
+    /// Counts the times that the database went back, see [`Hub::rewind`].
+    epoch: AtomicU64,
     /// Channels and attachments that exist, whoever still points at them.
     pub(super) channels: AtomicUsize,
     pub(super) attachments: AtomicUsize,
 }
 
 impl Shared {
-    pub(super) fn settled(&self) -> Position {
+    pub(super) fn settled(&self) -> Mark {
         lock(&self.settled).clone()
     }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(SeqCst)
+    }
+}
+
+/// A position of the feed, and how often the database had gone back by then: positions of different
+/// epochs do not compare.
+#[derive(Debug, Clone)]
+pub(super) struct Mark {
+    pub(super) epoch: u64,
+    pub(super) position: Position,
 }
 
 #[derive(Debug)]
@@ -56,7 +73,7 @@ struct Registry {
     groups: HashMap<IdentityKey, Arc<Group>>,
     organizations: HashMap<OrganizationId, Arc<Vec<Arc<Group>>>>,
     /// Where the feed's last snapshot stands: who comes now needs nothing from before.
-    advanced: Position,
+    advanced: Mark,
     departed: Departed,
     down: bool,
 }
@@ -79,18 +96,20 @@ pub struct Stats {
 impl Hub {
     /// A hub without channels; the feed stands at `position`.
     pub fn new(limits: &Limits, position: Position) -> Arc<Self> {
+        let mark = Mark { epoch: 0, position };
         Arc::new(Self {
             shared: Arc::new(Shared {
                 bounds: Bounds::new(limits),
                 clock: Clock::start(),
-                settled: Mutex::new(position.clone()),
+                settled: Mutex::new(mark.clone()),
+                epoch: AtomicU64::new(0),
                 channels: AtomicUsize::new(0),
                 attachments: AtomicUsize::new(0),
             }),
             registry: Mutex::new(Registry {
                 groups: HashMap::new(),
                 organizations: HashMap::new(),
-                advanced: position,
+                advanced: mark,
                 departed: Departed::default(),
                 down: false,
             }),
@@ -130,14 +149,18 @@ impl Hub {
         }
         let known = registry.groups.get(&identity.key).cloned();
         if let Some(channel) = known.as_ref().and_then(|group| group.find(id)) {
-            return Ok(channel);
+            // One that nobody read for too long is gone, whether or not that was noticed before.
+            if !channel.sweep() {
+                return Ok(channel);
+            }
+            registry.departed.add(&identity.key, id);
         }
         let group = known
             .clone()
             .unwrap_or_else(|| Arc::new(Group::new(identity.clone(), self.shared.clone())));
         let heir = registry.departed.has(&identity.key, id);
-        let position = registry.advanced.clone();
-        let channel = Channel::new(id.clone(), group.clone(), first_number(), position, heir);
+        let mark = registry.advanced.clone();
+        let channel = Channel::new(id.clone(), group.clone(), first_number(), mark, heir);
         let channel = Arc::new(channel);
         group.add(channel.clone())?;
         if heir {
@@ -147,6 +170,23 @@ impl Hub {
             registry.enter(group);
         }
         Ok(channel)
+    }
+
+    /// Begins to read the identity's channel of that name, made if need be.
+    /// `TooManyChannels`, `ShuttingDown`.
+    pub fn attach(
+        &self,
+        identity: &Arc<Identity>,
+        id: &ChannelId,
+        attach: Attach,
+    ) -> Result<Attachment> {
+        loop {
+            match self.open(identity, id)?.attach(attach.clone()) {
+                // It was ended in between; the next one of that name is new, and not idle.
+                Err(error) if error.kind() == Kind::ChannelEnded => {}
+                attached => return attached,
+            }
+        }
     }
 
     /// The identity's channel of that name, if it exists.
@@ -169,14 +209,36 @@ impl Hub {
     /// The feed has taken the snapshot `to`: channels registered from now on start there. Returns
     /// those who were registered before, to whom everything up to `to` has to be told.
     pub fn advance(self: &Arc<Self>, to: Position) -> Audience {
-        lock(&self.registry).advanced = to.clone();
+        lock(&self.registry).advanced.position = to.clone();
         Audience::new(self.clone(), to)
     }
 
     /// Everything up to `to` was queued for every group that nobody holds: their `ping` and `open`
     /// may say so.
     pub fn settle(&self, to: Position) {
-        *lock(&self.shared.settled) = to;
+        lock(&self.shared.settled).position = to;
+    }
+
+    /// The database went back to an earlier state and now stands at `to`: versions and cursors from
+    /// before are void, as protocol.md says of a new log id. Changes that wait are dropped, requests
+    /// whose rows wait end with an error, holds from before tell nothing any more, and every reader
+    /// gets a `reset` of everything for this reason.
+    pub fn rewind(&self, to: Position, reason: &'static str) {
+        let mark = {
+            let mut registry = lock(&self.registry);
+            let epoch = registry.advanced.epoch + 1;
+            let mark = Mark {
+                epoch,
+                position: to,
+            };
+            self.shared.epoch.store(epoch, SeqCst);
+            *lock(&self.shared.settled) = mark.clone();
+            registry.advanced = mark.clone();
+            mark
+        };
+        for channel in self.channels() {
+            channel.rewind(&mark, reason);
+        }
     }
 
     /// The groups of one organization that are online now.

@@ -99,8 +99,10 @@ impl RequestLane {
     fn end(&mut self, terminal: Bytes) {
         self.finished = true;
         let now = self.channel.now();
-        self.channel
-            .with(|queue, effects| queue.finish(self.id, terminal, now, effects));
+        let bounds = &self.channel.group().shared().bounds;
+        self.channel.with(|queue, effects| {
+            queue.finish(self.id, terminal, now, bounds, effects);
+        });
     }
 }
 
@@ -153,7 +155,8 @@ impl Waiting<'_> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let RequestLane { channel, id, .. } = self.0;
-        channel.with(|queue, _| queue.leave(*id));
+        let bounds = &channel.group().shared().bounds;
+        channel.with(|queue, effects| queue.leave(*id, bounds, effects));
     }
 }
 

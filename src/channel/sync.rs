@@ -2,9 +2,15 @@
 //! through their interleavings.
 
 #[cfg(feature = "shuttle")]
-pub(super) use shuttle::sync::{Mutex, MutexGuard, atomic::AtomicUsize};
+pub(super) use shuttle::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU64, AtomicUsize},
+};
 #[cfg(not(feature = "shuttle"))]
-pub(super) use std::sync::{Mutex, MutexGuard, atomic::AtomicUsize};
+pub(super) use std::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU64, AtomicUsize},
+};
 
 use std::sync::PoisonError;
 

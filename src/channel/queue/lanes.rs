@@ -10,9 +10,9 @@
 use super::{Bounds, Effects, Room, window::Sent};
 use crate::{
     channel::{Priority, RequestId},
-    error::Kind,
+    error::{Error, Kind},
     snapshot::Version,
-    wire::Events,
+    wire::{Events, event, problem},
 };
 use std::{collections::VecDeque, task::Waker};
 
@@ -311,6 +311,23 @@ impl Lanes {
         lane.rows_queued -= dropped as u64;
         let before = std::mem::take(&mut lane.bytes);
         self.count(before, 0, bounds);
+    }
+
+    /// What waits shows states that no longer are: rows are dropped, and their requests end with this
+    /// error, whether or not they had ended well.
+    pub(super) fn void(&mut self, error: &Error, bounds: &Bounds, effects: &mut Effects) {
+        for id in self.lanes.iter().map(|it| it.id).collect::<Vec<_>>() {
+            let lost = self.get(id).is_some_and(|it| !it.rows.is_empty());
+            self.drop_rows(id, bounds);
+            self.fail(id, error.kind(), effects);
+            if let Some(lane) = self.get_mut(id).filter(|it| lost && !it.is_running()) {
+                let request = lane.request.as_str();
+                let problem = problem::document(error, Some(request));
+                let rows = lane.rows_delivered;
+                let terminal = event::error(Some((request, rows)), &problem);
+                lane.terminal = Some(Events::one(terminal));
+            }
+        }
     }
 
     /// Queues the end. It needs no room: every lane has its own for that.

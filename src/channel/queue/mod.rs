@@ -10,6 +10,8 @@ mod lanes;
 mod reader;
 mod room;
 mod squash;
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub(super) use bounds::Bounds;
@@ -22,6 +24,7 @@ use self::{changes::Changes, lanes::Lanes, reader::Reader, window::Window};
 use super::{
     Batch, Priority, RequestId, RequestState, RequestStatus,
     batch::{Matching, Variant},
+    hub::Mark,
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -48,11 +51,13 @@ pub(super) struct Queue {
     asides: VecDeque<Events>,
     asides_bytes: usize,
     /// Everything is to be reset first, at this state.
-    void: Option<Box<Position>>,
+    void: Option<Box<Void>>,
     /// Up to where everything for this channel was handed out.
     sent: Position,
-    /// The state at which the channel joined the feed.
+    /// The state at which the channel joined the feed, or from which the database went on.
     registered: Version,
+    /// How often the database had gone back by then.
+    epoch: u64,
     /// The newest state that an ended request showed.
     shown: Version,
     /// Requests whose end is in the replay window: their ids are in use still.
@@ -65,6 +70,13 @@ pub(super) struct Queue {
     phase: Phase,
     /// A channel of the same name was removed earlier without its reader having been told.
     heir: bool,
+}
+
+/// A reset of everything that is told before anything else that waits.
+#[derive(Debug)]
+struct Void {
+    position: Position,
+    reason: &'static str,
 }
 
 /// How a channel's life goes.
@@ -89,8 +101,9 @@ pub(super) enum Offer {
 }
 
 impl Queue {
-    /// A channel that joins the feed at `position` and numbers its events from `first` on.
-    pub(super) fn new(first: u64, position: Position, heir: bool, now: u64) -> Self {
+    /// A channel that joins the feed at `mark` and numbers its events from `first` on.
+    pub(super) fn new(first: u64, mark: Mark, heir: bool, now: u64) -> Self {
+        let Mark { epoch, position } = mark;
         Self {
             window: Window::new(first, position.clone()),
             changes: Changes::default(),
@@ -99,6 +112,7 @@ impl Queue {
             asides_bytes: 0,
             void: None,
             registered: position.version,
+            epoch,
             sent: position,
             shown: Version(0),
             delivered: None,
@@ -112,12 +126,16 @@ impl Queue {
     pub(super) fn push(
         &mut self,
         batch: &Arc<Batch>,
+        epoch: u64,
         cursor: bool,
         now: u64,
         bounds: &Bounds,
         effects: &mut Effects,
     ) {
-        if self.phase != Phase::Open || batch.position.version <= self.registered {
+        if self.phase != Phase::Open
+            || epoch != self.epoch
+            || batch.position.version <= self.registered
+        {
             return;
         }
         let none_wanted = |filter| batch.matching(filter) == Matching::None;
@@ -135,6 +153,7 @@ impl Queue {
         let bytes_max = self.lanes.leave_to_changes(bounds);
         self.changes.push(batch, variant, bytes_max);
         self.reader.wake(effects);
+        self.room_may_be_free(bounds, effects);
     }
 
     /// Reserves a request's place.
@@ -182,6 +201,8 @@ impl Queue {
         if events.count() < before {
             self.reader.wake(effects);
         }
+        // A large row that got its room no longer keeps the others from theirs.
+        self.room_may_be_free(bounds, effects);
         if done {
             return Offer::Done;
         }
@@ -189,6 +210,7 @@ impl Queue {
         let (until, kind) = self.reader.deadline(opened_at, bounds);
         if now >= until {
             self.lanes.fail(id, kind, effects);
+            self.room_may_be_free(bounds, effects);
             return Offer::Failed(kind);
         }
         self.lanes.wait(id, waker);
@@ -205,12 +227,20 @@ impl Queue {
     }
 
     /// The producer no longer waits for anything.
-    pub(super) fn leave(&mut self, id: LaneId) {
+    pub(super) fn leave(&mut self, id: LaneId, bounds: &Bounds, effects: &mut Effects) {
         self.lanes.leave(id);
+        self.room_may_be_free(bounds, effects);
     }
 
     /// Queues a request's end.
-    pub(super) fn finish(&mut self, id: LaneId, terminal: Bytes, now: u64, effects: &mut Effects) {
+    pub(super) fn finish(
+        &mut self,
+        id: LaneId,
+        terminal: Bytes,
+        now: u64,
+        bounds: &Bounds,
+        effects: &mut Effects,
+    ) {
         let Some(lane) = self.lanes.get(id) else {
             return;
         };
@@ -218,6 +248,7 @@ impl Queue {
         self.arrive(now);
         self.lanes.finish(id, Events::one(terminal));
         self.reader.wake(effects);
+        self.room_may_be_free(bounds, effects);
     }
 
     /// Tells a running request to stop, and drops its rows that wait.
@@ -233,8 +264,7 @@ impl Queue {
         };
         self.lanes.drop_rows(id, bounds);
         self.lanes.fail(id, Kind::RequestCancelled, effects);
-        self.lanes
-            .wake_waiting(self.changes.bytes(), bounds, effects);
+        self.room_may_be_free(bounds, effects);
         true
     }
 
@@ -280,6 +310,32 @@ impl Queue {
         self.asides.push_back(event);
         self.reader.wake(effects);
         true
+    }
+
+    /// The database went back, and stands at `mark` now. What was handed out stays as it was, since
+    /// a reset follows it; what waits of the states that no longer are is not told any more.
+    pub(super) fn rewind(
+        &mut self,
+        mark: &Mark,
+        reason: &'static str,
+        bounds: &Bounds,
+        effects: &mut Effects,
+    ) {
+        if self.phase != Phase::Open || mark.epoch <= self.epoch {
+            return;
+        }
+        self.epoch = mark.epoch;
+        self.registered = mark.position.version;
+        self.sent = mark.position.clone();
+        self.shown = Version(0);
+        self.changes.clear();
+        let error = Error::new(Kind::DatabaseUnavailable, "the database went back");
+        self.lanes.void(&error, bounds, effects);
+        self.void = Some(Box::new(Void {
+            position: mark.position.clone(),
+            reason,
+        }));
+        self.reader.wake(effects);
     }
 
     /// The reader has everything up to `sequence`.
@@ -355,6 +411,13 @@ impl Queue {
         if !self.is_waiting() {
             self.reader.progressed(now);
         }
+    }
+
+    /// To be called after whatever may have made room: what was taken, dropped or squashed, or a row
+    /// that needed much room and no longer does.
+    fn room_may_be_free(&mut self, bounds: &Bounds, effects: &mut Effects) {
+        self.lanes
+            .wake_waiting(self.changes.bytes(), bounds, effects);
     }
 
     /// Whether there is something to hand out.

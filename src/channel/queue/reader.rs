@@ -1,14 +1,14 @@
 //! The reading half of the queue: who reads, from where, and what it gets next.
 
 use super::{
-    Bounds, Effects, Phase, Queue, Room,
+    Bounds, Effects, Phase, Queue, Room, Void,
     changes::Taken,
     lanes::{CHANGES_URGENCY, PORTION_BYTES, cost},
     squash::GAP,
     window::Sent,
 };
 use crate::{
-    channel::{Attach, Frame, Frames, Opened, batch::Filter},
+    channel::{Attach, Frame, Frames, Opened, batch::Filter, hub::Mark},
     error::{Kind, Result},
     snapshot::Position,
     wire::{
@@ -113,7 +113,7 @@ impl Queue {
     pub(in crate::channel) fn attach(
         &mut self,
         attach: Attach,
-        current: &Position,
+        current: &Mark,
         now: u64,
         bounds: &Bounds,
         effects: &mut Effects,
@@ -138,13 +138,19 @@ impl Queue {
         let resumed = from.is_some() && !(orphaned && self.lanes.opened() == 0);
         if !resumed {
             let lost = self.lose(effects);
-            self.raise(current.clone());
+            self.current(current);
             let newest = lost.filter(|it| it.version > self.sent.version);
-            self.void = Some(Box::new(newest.unwrap_or_else(|| self.sent.clone())));
+            self.void = Some(Box::new(Void {
+                position: newest.unwrap_or_else(|| self.sent.clone()),
+                reason: GAP,
+            }));
         } else if orphaned {
             // Requests of this life must live on, so the earlier life's are not ended by `resumed`;
             // that its changes are gone is said all the same.
-            self.void = Some(Box::new(self.sent.clone()));
+            self.void = Some(Box::new(Void {
+                position: self.sent.clone(),
+                reason: GAP,
+            }));
         }
         let position = if !self.window.caught_up() {
             self.window.position().clone()
@@ -194,10 +200,11 @@ impl Queue {
             return Step::Close(close);
         }
         self.window.confirm();
-        if let Some(frames) = self.take(room, now, bounds, effects) {
+        let frames = self.take(room, now, bounds, effects);
+        // Also if there are none: a batch of which the reader wants nothing is gone as well.
+        self.room_may_be_free(bounds, effects);
+        if let Some(frames) = frames {
             self.reader.progress_at = now;
-            self.lanes
-                .wake_waiting(self.changes.bytes(), bounds, effects);
             return Step::Events(frames);
         }
         if self.phase == Phase::Draining && !self.lanes.iter().any(|it| it.is_running()) {
@@ -224,11 +231,7 @@ impl Queue {
     }
 
     /// What a `ping` says, if nothing waits.
-    pub(in crate::channel) fn ping(
-        &mut self,
-        generation: u64,
-        current: &Position,
-    ) -> Option<Position> {
+    pub(in crate::channel) fn ping(&mut self, generation: u64, current: &Mark) -> Option<Position> {
         let quiet = generation == self.reader.generation && !self.is_waiting();
         quiet.then(|| self.current(current).clone())
     }
@@ -245,9 +248,9 @@ impl Queue {
     }
 
     /// Up to where everything was handed out, which is the feed's position if no change waits.
-    fn current(&mut self, feed: &Position) -> &Position {
-        if self.changes.is_empty() {
-            self.raise(feed.clone());
+    fn current(&mut self, feed: &Mark) -> &Position {
+        if self.changes.is_empty() && feed.epoch == self.epoch {
+            self.raise(feed.position.clone());
         }
         &self.sent
     }
@@ -313,14 +316,14 @@ impl Queue {
 
     /// What was handed out before and has to be told again.
     fn again(&mut self, room: Room, first: bool) -> Again {
-        let Some((first_sequence, events)) = self.window.pending() else {
+        let Some((first_sequence, mut events)) = self.window.pending() else {
             return Again::CaughtUp;
         };
-        let count = room.cuts(events, first);
+        let count = room.cuts(&events, first);
         if count == 0 {
             return Again::NoRoom;
         }
-        let events = events.clone().split_to(count);
+        let events = events.split_to(count);
         self.window.redelivered(count);
         Again::Frame(Frame {
             events,
@@ -330,9 +333,9 @@ impl Queue {
 
     /// What is handed out next of all that waits.
     fn next(&mut self, room: Room, first: bool, bounds: &Bounds) -> Option<Sent> {
-        if let Some(position) = self.void.take() {
+        if let Some(void) = self.void.take() {
             let mut out = BytesMut::new();
-            event::reset(&mut out, None, GAP, &position);
+            event::reset(&mut out, None, void.reason, &void.position);
             return Some(Sent::own(Events::one(out), None));
         }
         if let Some(event) = self.asides.front() {

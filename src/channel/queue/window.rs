@@ -97,6 +97,8 @@ pub(super) struct Window {
     reader: u64,
     /// The entry that the present reader gets next; there is none once it has caught up.
     next: usize,
+    /// How many of that entry's events it has been given.
+    given: usize,
     /// Up to where everything was told before the first entry.
     before: Position,
 }
@@ -115,6 +117,7 @@ impl Window {
             written: base,
             reader: base,
             next: 0,
+            given: 0,
             before: position,
         }
     }
@@ -157,6 +160,7 @@ impl Window {
             self.forget_oldest(freed);
         }
         self.next = self.entries.len();
+        self.given = 0;
         first
     }
 
@@ -237,6 +241,7 @@ impl Window {
         };
         // The reader before this one gets nothing more.
         self.next = self.entries.len();
+        self.given = 0;
         self.reader = self.last;
         if from < self.floor() || from > self.last {
             return None;
@@ -244,17 +249,12 @@ impl Window {
         if after.is_some() {
             self.acknowledge(from, freed);
         }
-        let mut at = self.floor();
         self.next = 0;
-        while at < from {
-            let count = self.entries[self.next].sent.events().count() as u64;
-            if at + count > from {
-                self.split(self.next, from - at);
-            }
-            at += count.min(from - at);
-            self.next += 1;
+        self.reader = self.floor();
+        while self.reader < from {
+            let all = self.entries[self.next].sent.events().count();
+            self.redelivered(all.min((from - self.reader) as usize));
         }
-        self.reader = from;
         Some(from)
     }
 
@@ -273,35 +273,25 @@ impl Window {
 
     /// What the present reader gets next, with the number of its first event, and then
     /// [`Self::redelivered`] what it took of it.
-    pub(super) fn pending(&self) -> Option<(u64, &Events)> {
-        let entry = self.entries.get(self.next)?;
-        Some((self.reader + 1, entry.sent.events()))
+    pub(super) fn pending(&self) -> Option<(u64, Events)> {
+        let mut events = self.entries.get(self.next)?.sent.events().clone();
+        events.split_to(self.given);
+        Some((self.reader + 1, events))
     }
 
     /// The reader took the first `count` of the pending events.
     pub(super) fn redelivered(&mut self, count: usize) {
-        let all = self.entries[self.next].sent.events().count();
-        if count < all {
-            self.split(self.next, count as u64);
-        }
-        self.next += 1;
         self.reader += count as u64;
+        self.given += count;
+        if self.given == self.entries[self.next].sent.events().count() {
+            self.next += 1;
+            self.given = 0;
+        }
     }
 
-    /// Cuts an entry in two, after its first `count` events.
-    fn split(&mut self, index: usize, count: u64) {
-        let at_ticks = self.entries[index].at_ticks;
-        let own = self.own(index);
-        let head = own.events.split_to(count as usize);
-        let head = Sent::own(head, None);
-        self.bytes += ENTRY_BYTES;
-        let sent = head;
-        self.entries.insert(index, Entry { sent, at_ticks });
-    }
-
-    /// The entry as one of this channel's own, so that it can be cut.
-    fn own(&mut self, index: usize) -> &mut Own {
-        let sent = &mut self.entries[index].sent;
+    /// The oldest entry as one of this channel's own, so that it can be cut.
+    fn oldest_as_own(&mut self) -> &mut Own {
+        let sent = &mut self.entries[0].sent;
         if let Sent::Batch(..) = sent {
             *sent = Sent::Own(Box::new(Own {
                 events: sent.events().clone(),
@@ -316,8 +306,11 @@ impl Window {
     }
 
     fn cut_oldest(&mut self, count: u64) {
-        let own = self.own(0);
+        let own = self.oldest_as_own();
         let bytes = own.events.split_to(count as usize).bytes().len();
+        if self.next == 0 {
+            self.given -= count as usize;
+        }
         self.events -= count;
         self.bytes -= bytes;
     }
@@ -326,7 +319,10 @@ impl Window {
         let Some(Entry { sent, .. }) = self.entries.pop_front() else {
             return;
         };
-        self.next = self.next.saturating_sub(1);
+        match self.next {
+            0 => self.given = 0,
+            _ => self.next -= 1,
+        }
         self.events -= sent.events().count() as u64;
         self.bytes -= sent.bytes();
         if let Some(position) = sent.position() {

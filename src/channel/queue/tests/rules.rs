@@ -1,0 +1,1 @@
+//! What depends on time, and what a reader is told when it begins.
