@@ -7,6 +7,7 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
+use tokio::sync::OwnedSemaphorePermit;
 
 /// One client's connection: an extension of every request that comes on it.
 #[derive(Debug, Clone)]
@@ -17,15 +18,19 @@ struct Inner {
     peer: SocketAddr,
     asked: AtomicBool,
     streams: AtomicBool,
+    /// The connection's place among those that the server takes: also that of a WebSocket, which
+    /// goes on when the connection of HTTP has ended.
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Connection {
     /// A connection from `peer` that has asked for nothing yet.
-    pub fn new(peer: SocketAddr) -> Self {
+    pub fn new(peer: SocketAddr, permit: OwnedSemaphorePermit) -> Self {
         Self(Arc::new(Inner {
             peer,
             asked: AtomicBool::new(false),
             streams: AtomicBool::new(false),
+            _permit: permit,
         }))
     }
 

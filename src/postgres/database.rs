@@ -190,6 +190,16 @@ impl Database {
         self.inner.address.open().await
     }
 
+    /// Asks PostgreSQL whether it is there.
+    ///
+    /// # Errors
+    /// `DatabaseUnavailable`.
+    pub async fn ping(&self) -> Result<()> {
+        let connection = self.inner.plain.get().await?;
+        let asked = connection.batch_execute("select 1").await;
+        asked.map_err(super::fault::unavailable)
+    }
+
     /// The rows of a query, whole.
     ///
     /// # Errors

@@ -1,0 +1,217 @@
+//! Builds the parts, puts the stack around the routes, and ends everything in order.
+
+mod accept;
+mod capacity;
+mod stack;
+
+use crate::{
+    channel::{self, Hub},
+    config::Config,
+    cursor::CursorSigner,
+    error::{Error, Kind, Result},
+    http::{self, Asynchronous, Callers, Channels, Handlers, Progress, Readiness, Reads, Writes},
+    identity::Verifier,
+    postgres::{Connections, Database, changelog::Keeper},
+    request::Requests,
+    snapshot::Snapshot,
+};
+use accept::Acceptor;
+use capacity::Capacity;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// The server: everything between a listener and a database.
+#[derive(Debug)]
+pub struct Server;
+
+impl Server {
+    /// Connects to the database, installs the change log, and serves until [`Running::shutdown`].
+    ///
+    /// # Errors
+    /// What is wrong with the configuration or the database.
+    pub async fn start(config: Config, listener: TcpListener) -> Result<Running> {
+        let address = listener.local_addr().map_err(|error| {
+            Error::new(Kind::CommandFailed, "the listener has no address").with_source(error)
+        })?;
+        let database = Database::connect(&config).await?;
+        match Self::serve(config, listener, address, database.clone()).await {
+            Ok(running) => Ok(running),
+            Err(error) => {
+                database.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn serve(
+        config: Config,
+        listener: TcpListener,
+        address: SocketAddr,
+        database: Database,
+    ) -> Result<Running> {
+        let feed = Feed::start(&config, &database).await?;
+        let hub = feed.hub.clone();
+        hub.start_sweeper();
+        let form = database.catalog().organization_form();
+        let verifier = Verifier::new(&config, database.default_role(), form)?;
+        let callers = Arc::new(Callers::new(verifier, &config.auth));
+        let requests = Requests::new(database.clone(), hub.clone());
+        let asynchronous = Arc::new(Asynchronous::new(
+            database.clone(),
+            requests.clone(),
+            stack::request_id_header(&config)?,
+        ));
+        let channels = Arc::new(Channels::new(
+            &config,
+            hub.clone(),
+            database.clone(),
+            callers.clone(),
+            asynchronous.clone(),
+        ));
+        let ending = Arc::new(AtomicBool::new(false));
+        let handlers = Handlers {
+            reads: Arc::new(Reads::new(database.clone(), callers.clone(), asynchronous)),
+            writes: Arc::new(Writes::new(database.clone(), callers.clone(), &config.api)),
+            channels: channels.clone(),
+            progress: Arc::new(Progress::new(hub.clone(), callers.clone())),
+            callers,
+            readiness: Arc::new(readiness(database.clone(), ending.clone())),
+        };
+        let stack = stack::stack(&config, http::routes(&config.limits, &handlers))?;
+        let capacity = Capacity::new(&config);
+        tracing::info!(%address, connections_max = capacity.most(), "serving");
+        let acceptor = Acceptor::new(&config.limits, stack, capacity.clone());
+        let stop = CancellationToken::new();
+        let drain = Duration::from_millis(config.server.drain_ms);
+        let accepting = tokio::spawn(acceptor.run(listener, stop.clone(), drain));
+        Ok(Running {
+            address,
+            drain,
+            ending,
+            accepting,
+            capacity,
+            channels,
+            requests,
+            hub,
+            feed,
+            database,
+            stop: stop.drop_guard(),
+        })
+    }
+}
+
+/// Whether the server can do its work: it is not ending, and the database answers.
+fn readiness(database: Database, ending: Arc<AtomicBool>) -> Readiness {
+    Readiness::new(move || {
+        let (database, ending) = (database.clone(), ending.clone());
+        async move {
+            if ending.load(Relaxed) {
+                return Err(Error::new(Kind::ShuttingDown, "The server is going down."));
+            }
+            database.ping().await
+        }
+    })
+}
+
+/// A server at work. Dropped without [`Running::shutdown`], it stops taking connections and cuts
+/// those that are open after the configured time.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    drain: Duration,
+    ending: Arc<AtomicBool>,
+    accepting: JoinHandle<()>,
+    capacity: Capacity,
+    channels: Arc<Channels>,
+    requests: Requests,
+    hub: Arc<Hub>,
+    feed: Feed,
+    database: Database,
+    stop: DropGuard,
+}
+
+/// What a server holds at this moment, for assertions and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stats {
+    /// Clients' connections, WebSockets included.
+    pub connections: usize,
+    /// WebSockets.
+    pub sockets: usize,
+    /// Asynchronous GETs that run.
+    pub requests: usize,
+    /// What the channels hold.
+    pub channels: channel::Stats,
+    /// Connections to the database.
+    pub database: Connections,
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it holds at this moment.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            connections: self.capacity.open(),
+            sockets: self.channels.open_sockets(),
+            requests: self.requests.running(),
+            channels: self.hub.stats(),
+            database: self.database.connections(),
+        }
+    }
+
+    /// Tells all channels, lets what is being answered end within the configured time, and frees
+    /// everything. From the outside in: first nobody new comes, then readers and requests end, then
+    /// what they stand on.
+    pub async fn shutdown(self) {
+        self.ending.store(true, Relaxed);
+        drop(self.stop);
+        // Ends requests and closes readers, each after what is queued for it.
+        self.hub.shut_down();
+        let (accepting, (), ()) = tokio::join!(
+            self.accepting,
+            self.requests.drain(self.drain),
+            self.channels.drain(self.drain),
+        );
+        if let Err(error) = accepting {
+            tracing::error!(%error, "the accept loop did not end well");
+        }
+        self.feed.stop().await;
+        self.database.close().await;
+    }
+}
+
+/// What stands below the channels until the feed moves them on: the key of cursors, and a hub whose
+/// position does not change.
+#[derive(Debug)]
+struct Feed {
+    hub: Arc<Hub>,
+}
+
+impl Feed {
+    async fn start(config: &Config, database: &Database) -> Result<Self> {
+        let keeper = Keeper::open(database).await?;
+        let signer = CursorSigner::new(keeper.cursor_key().await?, keeper.database_id().await?);
+        let beginning = Snapshot {
+            xmin: 3,
+            xmax: 3,
+            xip: Vec::new(),
+        };
+        let position = signer.position(&beginning);
+        database.sign_with(Arc::new(signer));
+        let hub = Hub::new(&config.limits, position);
+        Ok(Self { hub })
+    }
+
+    async fn stop(self) {}
+}
