@@ -44,6 +44,9 @@ pub enum Entry {
         resource: Option<Arc<str>>,
         /// A word of the protocol's, e.g. `truncated`.
         reason: &'static str,
+        /// Told only to channels on which a request may have seen what is void now: one whose
+        /// snapshot lies inside the batch.
+        transient: bool,
     },
 }
 
@@ -56,8 +59,11 @@ impl Entry {
         }
     }
 
-    fn is_transient(&self) -> bool {
-        matches!(self, Entry::Change(change) if change.transient)
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Entry::Change(change) => change.transient,
+            Entry::Reset { transient, .. } => *transient,
+        }
     }
 
     /// Appends the event. Only a change carries the channel's cursor; a reset's own names the state
@@ -65,7 +71,9 @@ impl Entry {
     fn write(&self, out: &mut BytesMut, position: &Position, cursor: Option<&Position>) {
         match self {
             Entry::Change(change) => change.write(out, cursor),
-            Entry::Reset { resource, reason } => {
+            Entry::Reset {
+                resource, reason, ..
+            } => {
                 event::reset(out, resource.as_deref(), reason, position);
             }
         }
@@ -212,7 +220,22 @@ impl BatchBuilder {
 
     /// Adds a reset of a resource, or of everything.
     pub fn reset(&mut self, resource: Option<Arc<str>>, reason: &'static str) -> &mut Self {
-        self.resets.push(Entry::Reset { resource, reason });
+        self.resets.push(Entry::Reset {
+            resource,
+            reason,
+            transient: false,
+        });
+        self
+    }
+
+    /// Adds a reset for those only who may have seen what was there within the batch, where a
+    /// deletion would tell of a row that they may not know of.
+    pub fn transient_reset(&mut self, resource: Arc<str>, reason: &'static str) -> &mut Self {
+        self.resets.push(Entry::Reset {
+            resource: Some(resource),
+            reason,
+            transient: true,
+        });
         self
     }
 
@@ -335,6 +358,23 @@ mod tests {
         assert_eq!(batch.matching(&filter(&[])), Matching::None);
         assert_eq!(batch.matching(&filter(&["b", "x"])), Matching::Some);
         assert_eq!(batch.matching(&filter(&["a", "b", "c"])), Matching::All);
+    }
+
+    #[test]
+    fn a_transient_reset_is_told_to_those_who_may_have_seen() {
+        let position = Position {
+            version: Version(9),
+            cursor: "c9".into(),
+        };
+        let mut builder = BatchBuilder::new(Version(5), position);
+        builder.transient_reset("t".into(), "visibility");
+        let batch = builder.build();
+        assert_eq!(batch.events(ALL).count(), 0);
+        let transients = Variant {
+            transients: true,
+            ..ALL
+        };
+        assert_eq!(batch.events(transients).count(), 1);
     }
 
     #[test]

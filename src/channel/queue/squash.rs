@@ -71,18 +71,18 @@ impl Squashed {
     pub(super) fn add(&mut self, batch: &Batch, variant: Variant) {
         for entry in &batch.entries {
             match entry {
+                _ if entry.is_transient() && !variant.transients => {}
                 Entry::Reset {
                     resource: None,
                     reason,
+                    ..
                 } => self.reset_everything(reason),
                 Entry::Reset {
                     resource: Some(resource),
                     reason,
+                    ..
                 } => self.reset(resource, reason),
-                Entry::Change(change) if variant.transients || !change.transient => {
-                    self.change(change);
-                }
-                Entry::Change(_) => {}
+                Entry::Change(change) => self.change(change),
             }
         }
         if batch.position.version >= self.position.version {
@@ -114,10 +114,12 @@ impl Squashed {
             .map(|(resource, reason)| Entry::Reset {
                 resource: Some(resource),
                 reason,
+                transient: false,
             });
         let everything = self.everything.map(|reason| Entry::Reset {
             resource: None,
             reason,
+            transient: false,
         });
         let changes = self.changes.into_iter().flatten().map(Entry::Change);
         let admitted = |it: &Entry| filter.is_none_or(|filter| filter.admits(it.resource()));
