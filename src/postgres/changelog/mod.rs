@@ -3,10 +3,20 @@
 //!
 //! Owns all SQL that the feed needs. Knows neither channels nor who is told what.
 
+mod entry;
+mod flight;
 mod keeper;
+mod personal;
 mod plan;
 mod relations;
+mod states;
+mod texts;
+mod view;
 
+pub use entry::{Entry, Hint};
 pub use keeper::{Keeper, Progress};
-pub use plan::{Concern, Meaning, Plan};
+pub use personal::{Personal, PersonalReader, PersonalReaders, Seen};
+pub use plan::{Concern, Meaning, Owner, Plan};
 pub use relations::Shapes;
+pub use states::{Asked, Rows, State};
+pub use view::{Look, News, Readers, View, Wanted};

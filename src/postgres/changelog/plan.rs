@@ -2,7 +2,10 @@
 //!
 //! Pure: a function of the catalog and of how relations hang together. Runs nothing.
 
-use super::relations::{Kind, Relation, Relations};
+use super::{
+    relations::{Kind, Relation, Relations},
+    texts::Texts,
+};
 use crate::{
     catalog::{Catalog, Column, Oid, Resource, ResourceKind, Tenancy},
     postgres::triggers::{Log, Logged, LoggedColumn, LoggedOwner, RowLog},
@@ -20,6 +23,10 @@ pub struct Plan {
     concerns: HashMap<Oid, Vec<Concern>>,
     /// By resource: those whose organization comes through it, at any distance.
     dependents: HashMap<Oid, Vec<Arc<Resource>>>,
+    /// Resources whose row-level security binds the role that we log in as.
+    blind: HashSet<Oid>,
+    /// By resource: the statements that read its rows again. Tables with a key only.
+    texts: HashMap<Oid, Texts>,
     /// What has to be logged, in the order of the relations' ids.
     pub(super) logged: Vec<Logged>,
     /// Relations outside the exposed schemas that matter nevertheless.
@@ -33,8 +40,42 @@ pub struct Concern {
     pub resource: Arc<Resource>,
     /// What it means.
     pub meaning: Meaning,
-    /// Whether the entry's organization says whose the resource's rows are.
-    pub owned: bool,
+    /// What the entry says of whose the resource's rows are.
+    pub owner: Owner,
+}
+
+/// Where the organization of a log entry is to be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// It is not known, or the rows are everybody's.
+    Unknown,
+    /// In the entry itself.
+    Organization,
+    /// With the row that the entry refers to.
+    Reference {
+        /// The resource referred to.
+        target: Oid,
+        /// `attnum` of the column there.
+        column: i16,
+    },
+}
+
+impl Owner {
+    /// Of the entries that are logged for this resource.
+    fn of(resource: &Resource) -> Self {
+        match resource.tenancy {
+            Tenancy::Column(_) => Self::Organization,
+            Tenancy::Via {
+                target,
+                target_column,
+                ..
+            } => Self::Reference {
+                target,
+                column: target_column,
+            },
+            Tenancy::Shared | Tenancy::Single => Self::Unknown,
+        }
+    }
 }
 
 /// What a log entry means for a resource.
@@ -66,6 +107,17 @@ impl Plan {
             .collect();
         Self {
             dependents: dependents(&catalog),
+            blind: relations
+                .all()
+                .into_iter()
+                .filter(|it| it.hides)
+                .map(|it| it.oid)
+                .collect(),
+            texts: catalog
+                .resources()
+                .filter(|it| is_table(it) && !it.key.is_empty())
+                .map(|it| (it.relation, Texts::new(&catalog, it)))
+                .collect(),
             catalog,
             concerns,
             logged,
@@ -81,6 +133,20 @@ impl Plan {
     /// What an entry of this relation means; empty for one that is no longer followed.
     pub fn concerns(&self, relation: Oid) -> &[Concern] {
         self.concerns.get(&relation).map_or(&[], Vec::as_slice)
+    }
+
+    /// The statements of a table with a key.
+    pub(super) fn texts(&self, resource: &Resource) -> &Texts {
+        self.texts
+            .get(&resource.relation)
+            .expect("only tables with a key of this plan are asked about")
+    }
+
+    /// Resources whose rows we cannot read as a whole, so that each change of theirs is a reset.
+    pub fn blind(&self) -> impl Iterator<Item = &Arc<Resource>> {
+        self.catalog
+            .resources()
+            .filter(|it| self.blind.contains(&it.relation))
     }
 
     /// The resources whose rows belong to an organization through a row of this one.
@@ -212,6 +278,7 @@ fn concerns(
 ) -> Vec<Concern> {
     let logging = logging(relation, catalog, relations);
     let log = logging.map(|it| row_log(it));
+    let blind = |it: &Resource| relations.get(it.relation).is_some_and(|it| it.hides);
     let mut concerns: Vec<Concern> = Vec::new();
     for resource in catalog.resources() {
         let same_rows = is_table(resource) && relations.related(relation.oid, resource.relation);
@@ -221,30 +288,28 @@ fn concerns(
             concerns.push(Concern {
                 resource: resource.clone(),
                 meaning: match same {
-                    Some(log) if !log.key.is_empty() => Meaning::Row,
+                    Some(log) if !log.key.is_empty() && !blind(resource) => Meaning::Row,
                     _ => Meaning::Anything,
                 },
-                owned: same.is_some(),
+                owner: same.map_or(Owner::Unknown, |_| Owner::of(resource)),
             });
         }
         let seen_through = visibility[&resource.relation]
             .iter()
             .any(|it| relations.related(relation.oid, *it));
         if seen_through {
-            let owned = matches!(
-                (&resource.tenancy, logging.map(|it| &it.tenancy)),
-                (
-                    Tenancy::Column(_) | Tenancy::Via { .. },
-                    Some(Tenancy::Column(_) | Tenancy::Via { .. })
-                )
-            );
+            // What belongs to everybody is seen through anybody's rows.
+            let owner = match (&resource.tenancy, logging) {
+                (Tenancy::Column(_) | Tenancy::Via { .. }, Some(logging)) => Owner::of(logging),
+                _ => Owner::Unknown,
+            };
             concerns.push(Concern {
                 resource: resource.clone(),
                 meaning: match resource.restricted && is_table(resource) {
-                    true => Meaning::Visibility,
-                    false => Meaning::Anything,
+                    true if !blind(resource) => Meaning::Visibility,
+                    _ => Meaning::Anything,
                 },
-                owned,
+                owner,
             });
         }
     }

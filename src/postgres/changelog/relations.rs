@@ -26,6 +26,8 @@ pub(super) struct Relation {
     pub(super) kind: Kind,
     /// Of which it is a partition or an inheritance child.
     pub(super) parents: Vec<Oid>,
+    /// Its row-level security binds us too.
+    pub(super) hides: bool,
 }
 
 /// The kinds of relation, as far as triggers care.
@@ -68,15 +70,11 @@ impl Relations {
                     _ => Kind::Other,
                 },
                 parents: row.get("parents"),
+                hides: row.get("hides"),
             };
             (relation.oid, relation)
         });
         Ok(Self(relations.collect()))
-    }
-
-    #[cfg(test)]
-    pub(super) fn of(relations: Vec<Relation>) -> Self {
-        Self(relations.into_iter().map(|it| (it.oid, it)).collect())
     }
 
     pub(super) fn get(&self, oid: Oid) -> Option<&Relation> {

@@ -50,11 +50,19 @@ impl LoggedColumn {
 
     /// The value as text, or null; the column is looked up wherever the name leads.
     fn text(&self) -> String {
-        let name = identifier(&self.name);
+        self.print(&identifier(&self.name))
+    }
+
+    /// The value of the relation called `alias` as the same text, given the settings of [`RowLog`].
+    pub(in crate::postgres) fn of(&self, alias: &str) -> String {
+        self.print(&format!("{alias}.{}", identifier(&self.name)))
+    }
+
+    fn print(&self, name: &str) -> String {
         match self.print {
             Print::Cast => format!("{name}::text"),
             Print::Output | Print::Settings => {
-                format!("case when {name} is not null then format('%s', {name}) end")
+                format!("case when {name} is not null then pg_catalog.format('%s', {name}) end")
             }
         }
     }

@@ -1,0 +1,244 @@
+//! What the log says was touched, by resource: the keys to read again, and what has to be reset
+//! without reading.
+//!
+//! Pure. Knows neither what the rows are now nor who is told.
+
+use crate::{
+    catalog::{Announce, Oid, Resource},
+    postgres::changelog::{Concern, Entry, Hint, Meaning, News, Owner},
+    snapshot::Xid,
+    wire::event::Actions,
+};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+/// Reasons of a reset, as they stand in the event.
+pub(super) mod reason {
+    /// The relation was truncated.
+    pub(crate) const TRUNCATED: &str = "truncated";
+    /// The schema changed, or the relation was not logged before.
+    pub(crate) const SCHEMA: &str = "schema";
+    /// Something changed in a resource of which single changes are not told.
+    pub(crate) const CHANGED: &str = "changed";
+    /// More rows changed at once than a batch holds.
+    pub(crate) const TOO_MANY: &str = "too_many";
+    /// Which rows this identity sees has changed.
+    pub(crate) const VISIBILITY: &str = "visibility";
+    /// Row-level security could not be asked in time, or failed.
+    pub(crate) const UNREADABLE: &str = "unreadable";
+    /// The rows' organization changed with the row that they belong to.
+    pub(crate) const MOVED: &str = "moved";
+    /// Cursors and versions from before are void.
+    pub(crate) const LOG_LOST: &str = "log_lost";
+}
+
+/// What happened to one resource.
+#[derive(Debug)]
+pub(super) struct Touch {
+    pub(super) resource: Arc<Resource>,
+    /// The keys to read again, each once.
+    pub(super) keys: Vec<TouchedKey>,
+    places: HashMap<Vec<Arc<str>>, usize>,
+    /// Who has to fetch everything again, and why.
+    pub(super) reset: Option<(Whose, &'static str)>,
+    /// Whose view of the resource may have changed, and how many transactions may have changed it.
+    pub(super) visibility: Option<(Whose, Writers)>,
+}
+
+/// A key that was written.
+#[derive(Debug)]
+pub(super) struct TouchedKey {
+    pub(super) key: Vec<Arc<str>>,
+    /// Whose the row was after any of the writes, as far as it is known.
+    pub(super) owners: Whose,
+    pub(super) actions: Actions,
+    /// The first entry says that it was inserted.
+    pub(super) inserted: bool,
+    pub(super) writers: Writers,
+}
+
+/// How many transactions wrote something: between two of them, somebody may have looked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writers {
+    One(Xid),
+    Several,
+}
+
+impl Writers {
+    fn add(&mut self, xid: Xid) {
+        if *self != Self::One(xid) {
+            *self = Self::Several;
+        }
+    }
+}
+
+/// A set of organizations.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Whose {
+    pub(super) everybody: bool,
+    pub(super) organizations: HashSet<Arc<str>>,
+    /// Those of the rows that have these values in these columns; to be looked up.
+    pub(super) references: HashSet<Referred>,
+}
+
+/// A row through which another belongs to an organization.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Referred {
+    pub(super) target: Oid,
+    pub(super) column: i16,
+    pub(super) value: Arc<str>,
+}
+
+impl Whose {
+    pub(super) fn everybody() -> Self {
+        Self {
+            everybody: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whose the row of this entry is. A row whose organization column is null is nobody's.
+    fn of(entry: &Entry, owner: Owner) -> Self {
+        let mut whose = Self::default();
+        match owner {
+            Owner::Unknown => whose.everybody = true,
+            Owner::Organization => whose.organizations.extend(entry.organization.clone()),
+            Owner::Reference { target, column } => {
+                whose
+                    .references
+                    .extend(entry.reference.clone().map(|value| Referred {
+                        target,
+                        column,
+                        value,
+                    }));
+            }
+        }
+        whose
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.everybody |= other.everybody;
+        self.organizations.extend(other.organizations);
+        self.references.extend(other.references);
+    }
+
+    pub(super) fn contains(&self, organization: &str) -> bool {
+        self.everybody || self.organizations.contains(organization)
+    }
+}
+
+/// Everything that was touched, by resource name.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
+    pub(super) resources: BTreeMap<Arc<str>, Touch>,
+    /// An entry says that a relation's shape changed, or may have.
+    pub(super) shapes: bool,
+}
+
+impl Touched {
+    /// What this news means, given what an entry of each relation means.
+    pub(super) fn by<'a>(news: &News, concerns: impl Fn(Oid) -> &'a [Concern]) -> Self {
+        let mut touched = Self::default();
+        let (entries, whole) = match news {
+            News::Entries(entries) => (entries.as_slice(), None),
+            News::Summary(entries) => (entries.as_slice(), Some(reason::TOO_MANY)),
+            News::Flood => {
+                touched.shapes = true;
+                return touched;
+            }
+        };
+        for entry in entries {
+            touched.shapes |= matches!(entry.hint, Hint::Shape | Hint::Truncate);
+            if entry.hint != Hint::Shape {
+                for concern in concerns(entry.relation) {
+                    touched.touch(&concern.resource).add(entry, concern, whole);
+                }
+            }
+        }
+        touched
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.resources.is_empty()
+    }
+
+    /// Everybody has to fetch this resource again.
+    pub(super) fn reset(&mut self, resource: &Arc<Resource>, whose: Whose, reason: &'static str) {
+        self.touch(resource).reset(whose, reason);
+    }
+
+    fn touch(&mut self, resource: &Arc<Resource>) -> &mut Touch {
+        self.resources
+            .entry(resource.name.clone())
+            .or_insert_with(|| Touch {
+                resource: resource.clone(),
+                keys: Vec::new(),
+                places: HashMap::new(),
+                reset: None,
+                visibility: None,
+            })
+    }
+}
+
+impl Touch {
+    fn add(&mut self, entry: &Entry, concern: &Concern, whole: Option<&'static str>) {
+        if entry.hint == Hint::Truncate {
+            return match concern.meaning {
+                Meaning::Visibility => self.see(Whose::everybody(), entry.xid),
+                _ => self.reset(Whose::everybody(), reason::TRUNCATED),
+            };
+        }
+        let whose = Whose::of(entry, concern.owner);
+        match (concern.meaning, &entry.key) {
+            (Meaning::Visibility, _) => self.see(whose, entry.xid),
+            (Meaning::Row, Some(key))
+                if whole.is_none() && concern.resource.announce != Announce::Resource =>
+            {
+                self.key(entry, key, whose);
+            }
+            // A key with a part that was not there: the schema has changed.
+            (Meaning::Row, None) if entry.hint != Hint::Anything && whole.is_none() => {
+                self.reset(Whose::everybody(), reason::SCHEMA);
+            }
+            _ => self.reset(whose, whole.unwrap_or(reason::CHANGED)),
+        }
+    }
+
+    fn key(&mut self, entry: &Entry, key: &[Arc<str>], whose: Whose) {
+        let action = entry.action.clone().map_or(Actions::None, Actions::One);
+        if let Some(place) = self.places.get(key) {
+            let known = &mut self.keys[*place];
+            known.owners.add(whose);
+            known.actions = known.actions.merged(&action);
+            known.writers.add(entry.xid);
+            return;
+        }
+        self.places.insert(key.to_vec(), self.keys.len());
+        self.keys.push(TouchedKey {
+            key: key.to_vec(),
+            owners: whose,
+            actions: action,
+            inserted: entry.hint == Hint::Insert,
+            writers: Writers::One(entry.xid),
+        });
+    }
+
+    fn see(&mut self, whose: Whose, xid: Xid) {
+        match &mut self.visibility {
+            Some((known, writers)) => {
+                known.add(whose);
+                writers.add(xid);
+            }
+            none => *none = Some((whose, Writers::One(xid))),
+        }
+    }
+
+    fn reset(&mut self, whose: Whose, reason: &'static str) {
+        match &mut self.reset {
+            Some((known, _)) => known.add(whose),
+            none => *none = Some((whose, reason)),
+        }
+    }
+}

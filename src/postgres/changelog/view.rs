@@ -1,0 +1,382 @@
+//! Views: states of the database that are kept open for reading, and the few connections that hold
+//! them.
+//!
+//! A view is a read-only transaction of isolation level repeatable read. The feed keeps the view of
+//! the last batch's end and opens the next beside it. A view may be idle for long, so it holds no
+//! locks: whatever takes one runs behind a savepoint, and rolling back to it gives the lock back.
+//! Otherwise a quiet feed would make an application's `alter table` wait for ever, and everybody
+//! behind it.
+
+use super::{
+    entry::{Entry, Xid8},
+    flight::{Sent, in_order},
+    relations::{SHAPES, Shapes},
+};
+use crate::{
+    catalog::Oid,
+    error::{Error, Kind, Result},
+    postgres::{Database, connection::Connection, fault},
+    snapshot::Snapshot,
+};
+use futures_util::FutureExt;
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_postgres::{Row, Statement, types::ToSql};
+
+const BEGIN: &str = "begin isolation level repeatable read read only";
+pub(super) const MARK: &str = "savepoint locks";
+pub(super) const RELEASE: &str = "rollback to savepoint locks; release savepoint locks";
+const SNAPSHOT: &str =
+    "select pg_current_snapshot()::text, case when $1 then pg_export_snapshot() end";
+const PROBE: &str = "select pg_current_snapshot()::text";
+const NEW: &str = include_str!("../../../sql/feed/new_since.sql");
+const SUMMARY: &str = include_str!("../../../sql/feed/summary_since.sql");
+
+/// Beyond this a statement of the feed's has gone wrong.
+const STATEMENT_MS: u64 = 10_000;
+
+/// For how long the feed waits for one of its views to be given back.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// The connections that hold views: a bounded number.
+#[derive(Debug)]
+pub struct Readers {
+    database: Database,
+    // A std lock: held for a push or a pop.
+    idle: Mutex<Vec<Connection>>,
+    permits: Arc<Semaphore>,
+}
+
+/// What there is to see.
+#[derive(Debug)]
+pub struct Look {
+    /// The state.
+    pub view: View,
+    /// What is new in the log; empty if `since` was not given.
+    pub news: News,
+    /// The shapes of the relations, if they were asked for.
+    pub shapes: Option<Shapes>,
+}
+
+/// What is new in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// Each entry, in the order of writing.
+    Entries(Vec<Entry>),
+    /// There are more than the limit: what is concerned.
+    Summary(Vec<Entry>),
+    /// There is more than can be summed up: everything is concerned.
+    Flood,
+}
+
+/// What to look for besides the state itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted<'a> {
+    /// Entries that were not visible at this snapshot, and at most how many.
+    pub since: Option<(&'a Snapshot, usize)>,
+    /// The shapes of the relations in the exposed schemas and of these others.
+    pub shapes: Option<&'a [Oid]>,
+    /// Whether other connections will read in this state.
+    pub export: bool,
+}
+
+impl Readers {
+    /// At most `max` views at once; each has a connection of its own.
+    pub fn new(database: &Database, max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            database: database.clone(),
+            idle: Mutex::default(),
+            permits: Arc::new(Semaphore::new(max)),
+        })
+    }
+
+    /// The state as it is now, without holding it: whether it differs from one that is known.
+    ///
+    /// # Errors
+    /// `DatabaseUnavailable`.
+    pub async fn probe(self: &Arc<Self>) -> Result<Snapshot> {
+        let guard = self.connection().await?;
+        let row = guard.one(PROBE, &[]).await?;
+        guard.intact();
+        row.try_get::<_, &str>(0)
+            .map_err(fault::unavailable)?
+            .parse()
+    }
+
+    /// Opens a view and reads what is wanted, in one round trip.
+    ///
+    /// # Errors
+    /// `DatabaseUnavailable`, or as PostgreSQL says.
+    pub async fn look(self: &Arc<Self>, wanted: Wanted<'_>) -> Result<Look> {
+        let guard = self.connection().await?;
+        let connection = &*guard;
+        let statement = async |sql| connection.statement(sql).await.map_err(failed);
+        let snapshot = statement(SNAPSHOT).await?;
+        let news = statement(NEW).await?;
+        let shapes = statement(SHAPES).await?;
+
+        let (xmax, xip, limit) = wanted.since.map_or((Xid8(0), Vec::new(), 0), |(it, max)| {
+            let xip: Vec<Xid8> = it.xip.iter().map(|xid| Xid8(*xid)).collect();
+            (Xid8(it.xmax), xip, as_limit(max) + 1)
+        });
+        let schemas = &self.database.config().database.schemas;
+        let others = wanted.shapes.unwrap_or_default();
+        let since: [&(dyn ToSql + Sync); 3] = [&xmax, &xip, &limit];
+        let shape: [&(dyn ToSql + Sync); 2] = [schemas, &others];
+        let export: [&(dyn ToSql + Sync); 1] = [&wanted.export];
+        let mut flight = vec![
+            simple(connection, BEGIN),
+            query(connection, &snapshot, &export),
+            simple(connection, MARK),
+        ];
+        if wanted.since.is_some() {
+            flight.push(query(connection, &news, &since));
+        }
+        if wanted.shapes.is_some() {
+            flight.push(query(connection, &shapes, &shape));
+        }
+        flight.push(simple(connection, RELEASE));
+        let mut answers = in_order(flight).await.into_iter();
+        let mut next = || answers.next().unwrap_or(Ok(Vec::new())).map_err(failed);
+        next()?;
+        let state = next()?;
+        next()?;
+        let news = match wanted.since {
+            Some(_) => next()?,
+            None => Vec::new(),
+        };
+        let shapes = match wanted.shapes {
+            Some(_) => Some(next()?.iter().map(|row| (row.get(0), row.get(1))).collect()),
+            None => None,
+        };
+        next()?;
+
+        let state = state
+            .first()
+            .ok_or_else(|| Error::internal("a snapshot has a row"))?;
+        let snapshot = state
+            .try_get::<_, &str>(0)
+            .map_err(fault::unavailable)?
+            .parse()?;
+        let exported = state.try_get(1).map_err(fault::unavailable)?;
+        let news = match wanted.since {
+            Some((_, max)) if news.len() > max => summary(connection, &since[..2], max).await?,
+            _ => News::Entries(entries(&news)?),
+        };
+        Ok(Look {
+            view: View {
+                guard,
+                snapshot,
+                exported,
+            },
+            news,
+            shapes,
+        })
+    }
+
+    /// Waits until every view has been given back, and closes the connections.
+    pub async fn close(&self, max: usize) {
+        let all = u32::try_from(max).unwrap_or(u32::MAX);
+        let _ = tokio::time::timeout(WAIT, self.permits.acquire_many(all)).await;
+        self.permits.close();
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
+    async fn connection(self: &Arc<Self>) -> Result<Guard> {
+        let waiting = self.permits.clone().acquire_owned();
+        let permit = tokio::time::timeout(WAIT, waiting)
+            .await
+            .map_err(|_| Error::new(Kind::Overloaded, "the feed's views are all in use"))?
+            .map_err(|_| Error::new(Kind::ShuttingDown, "the feed has ended"))?;
+        let idle = || {
+            self.idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop()
+        };
+        let connection = loop {
+            match idle() {
+                Some(connection) if connection.is_closed() => {}
+                Some(connection) => break connection,
+                None => break self.open().await?,
+            }
+        };
+        Ok(Guard {
+            connection: Some(connection),
+            intact: AtomicBool::new(false),
+            readers: self.clone(),
+            _permit: permit,
+        })
+    }
+
+    async fn open(&self) -> Result<Connection> {
+        let connection = self.database.dedicated().await?;
+        connection
+            .batch_execute(&format!(
+                "set statement_timeout = {STATEMENT_MS};
+                 set idle_in_transaction_session_timeout = 0;
+                 set plan_cache_mode = force_generic_plan;
+                 set application_name = 'rowcast feed'"
+            ))
+            .await
+            .map_err(failed)?;
+        Ok(connection)
+    }
+}
+
+/// A state of the database, open for reading. Dropping it gives its connection back.
+#[derive(Debug)]
+pub struct View {
+    guard: Guard,
+    snapshot: Snapshot,
+    exported: Option<String>,
+}
+
+impl View {
+    /// Which state it is.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// The name under which other connections find it, for as long as it is open.
+    pub(super) fn exported(&self) -> Option<&str> {
+        self.exported.as_deref()
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.guard
+    }
+
+    /// Prepares a statement without keeping the locks that this takes.
+    pub(super) async fn statement(&self, sql: &str) -> Result<Statement, tokio_postgres::Error> {
+        let connection = self.connection();
+        if let Some(statement) = connection.prepared(sql) {
+            return Ok(statement);
+        }
+        connection.batch_execute(MARK).await?;
+        let prepared = connection.statement(sql).await;
+        connection.batch_execute(RELEASE).await?;
+        prepared
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        // Sent, and not waited for: whatever this connection does next comes behind it.
+        let ending = self.guard.batch_execute("rollback").now_or_never();
+        if !matches!(ending, Some(Err(_))) {
+            self.guard.intact();
+        }
+    }
+}
+
+/// A connection that goes back to the others when it is dropped, unless something went wrong on it.
+#[derive(Debug)]
+struct Guard {
+    connection: Option<Connection>,
+    intact: AtomicBool,
+    readers: Arc<Readers>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Guard {
+    /// Nothing is left half done.
+    fn intact(&self) {
+        self.intact.store(true, Relaxed);
+    }
+
+    async fn one(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row> {
+        let statement = self.statement(sql).await.map_err(failed)?;
+        self.query_one(&statement, parameters).await.map_err(failed)
+    }
+}
+
+impl std::ops::Deref for Guard {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection
+            .as_ref()
+            .expect("the connection is there until the guard is dropped")
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let intact = self.intact.load(Relaxed);
+        if let Some(connection) = self
+            .connection
+            .take()
+            .filter(|it| intact && !it.is_closed())
+        {
+            let idle = self.readers.idle.lock();
+            idle.unwrap_or_else(PoisonError::into_inner)
+                .push(connection);
+        }
+    }
+}
+
+/// Statements of the simple protocol, whose answer is nothing.
+pub(super) fn simple<'a>(
+    connection: &'a Connection,
+    sql: &'a str,
+) -> Sent<'a, Result<Vec<Row>, tokio_postgres::Error>> {
+    Box::pin(async move { connection.batch_execute(sql).await.map(|()| Vec::new()) })
+}
+
+pub(super) fn query<'a>(
+    connection: &'a Connection,
+    statement: &'a Statement,
+    parameters: &'a [&'a (dyn ToSql + Sync)],
+) -> Sent<'a, Result<Vec<Row>, tokio_postgres::Error>> {
+    Box::pin(connection.query(statement, parameters))
+}
+
+fn entries(rows: &[Row]) -> Result<Vec<Entry>> {
+    let mut entries: Vec<(i64, Entry)> = rows
+        .iter()
+        .map(Entry::of)
+        .collect::<Result<_, _>>()
+        .map_err(fault::unavailable)?;
+    entries.sort_unstable_by_key(|it| it.0);
+    Ok(entries.into_iter().map(|it| it.1).collect())
+}
+
+async fn summary(
+    connection: &Connection,
+    since: &[&(dyn ToSql + Sync)],
+    max: usize,
+) -> Result<News> {
+    let limit = as_limit(max) + 1;
+    let mut parameters = since.to_vec();
+    parameters.push(&limit);
+    connection.batch_execute(MARK).await.map_err(failed)?;
+    let rows = connection.query(SUMMARY, &parameters).await;
+    connection.batch_execute(RELEASE).await.map_err(failed)?;
+    let rows = rows.map_err(failed)?;
+    if rows.len() > max {
+        return Ok(News::Flood);
+    }
+    let entries = rows.iter().map(Entry::summary);
+    let entries = entries
+        .collect::<Result<_, _>>()
+        .map_err(fault::unavailable)?;
+    Ok(News::Summary(entries))
+}
+
+fn as_limit(max: usize) -> i64 {
+    i64::try_from(max).unwrap_or(i64::MAX - 1)
+}
+
+fn failed(error: tokio_postgres::Error) -> Error {
+    fault::fault(error, fault::Speech::Open)
+}
