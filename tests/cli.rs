@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod settings;
 mod token;
+mod uninstall;
 
 use std::{
     path::Path,

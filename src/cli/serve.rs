@@ -47,10 +47,8 @@ impl Serve {
         terminal::log(&config.server.log)?;
         let mut stop = Stop::install()?;
         let listener = bind(&config.server.listen).await?;
-        serve(config, listener, &mut stop, |address| {
-            tracing::info!("rowcast listens on http://{address}");
-        })
-        .await
+        // The server logs where it listens.
+        serve(config, listener, &mut stop, |_| ()).await
     }
 }
 
