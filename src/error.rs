@@ -199,6 +199,8 @@ kinds! {
     PreconditionFailed = "RC216" "precondition-failed" "The row is not as expected";
     /// The caller sent its request too slowly.
     RequestTimeout = "RC217" "request-timeout" "The request was sent too slowly";
+    /// More than one answer may hold.
+    AnswerTooLarge = "RC218" "answer-too-large" "The answer is too large";
 
     /// The row would lie outside what the caller may write, or collides with what it may not see.
     RowNotAllowed = "RC301" "row-not-allowed" "The row is not allowed";

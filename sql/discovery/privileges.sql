@@ -6,6 +6,7 @@ select
     columns.may_select,
     columns.may_insert,
     columns.may_update,
+    pg_catalog.has_table_privilege(r.oid, c.oid, 'select') as may_select_whole,
     pg_catalog.has_table_privilege(r.oid, c.oid, 'delete') as may_delete,
     not r.rolsuper
         and not r.rolbypassrls

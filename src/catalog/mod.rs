@@ -151,6 +151,23 @@ impl Resource {
         self.key.iter().map(|index| &self.columns[*index])
     }
 
+    /// Whether its columns hold values; those of a view may be expressions, evaluated on rows that
+    /// nobody asked for.
+    pub fn is_stored(&self) -> bool {
+        !matches!(
+            self.kind,
+            ResourceKind::View { .. } | ResourceKind::ForeignTable
+        )
+    }
+
+    /// Whether its rows have a transaction that wrote them (`xmin`), from which entity tags are made.
+    pub fn has_etags(&self) -> bool {
+        matches!(
+            self.kind,
+            ResourceKind::Table | ResourceKind::PartitionedTable
+        )
+    }
+
     /// Whether rows can be written at all, by anybody.
     pub fn is_writable(&self) -> bool {
         !self.key.is_empty() && self.tenancy != Tenancy::Shared && self.kind.is_writable()
@@ -278,6 +295,8 @@ pub struct Reference {
 pub struct Privileges {
     /// For each column, whether it may be read.
     pub select: Vec<bool>,
+    /// Whether the table as a whole may be read, which its system columns need (`xmin`).
+    pub select_whole: bool,
     /// For each column, whether a value may be inserted.
     pub insert: Vec<bool>,
     /// For each column, whether it may be updated.

@@ -5,15 +5,16 @@
 use super::{
     connection::{Address, Connection},
     discovery,
-    pool::{Pool, Shares},
-    read::{Item, Listing, RowStream},
+    lease::Lease,
+    pool::{Pool, Share, Shares},
+    read::{self, Item, Listing, RowStream},
     write::Written,
 };
 use crate::{
     catalog::{Access, Catalog},
     config::Config,
     cursor::CursorSigner,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     identity::{Identity, Role},
     query::{ActionId, Query, Write},
 };
@@ -28,23 +29,35 @@ use tokio_util::task::TaskTracker;
 /// How long [`Database::close`] waits for statements that are being cancelled.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// SQLSTATEs that a statement of ours meets when the schema has changed since it was looked at:
+/// undefined table, column, object; another type; a plan that no longer holds.
+const ALTERED: &[&str] = &["42P01", "42703", "42704", "42804", "42883", "0A000"];
+
+/// How long after a look at the schema the next one follows at the earliest.
+const REDISCOVER_PAUSE: Duration = Duration::from_secs(1);
+
 /// One PostgreSQL database: its pools and its catalog.
 #[derive(Clone)]
 pub struct Database {
     inner: Arc<Inner>,
 }
 
-struct Inner {
+/// What all handles share.
+pub(super) struct Inner {
     config: Config,
     address: Address,
-    plain: Pool,
-    streams: Pool,
-    shares: Shares,
+    pub(super) plain: Pool,
+    pub(super) streams: Pool,
+    pub(super) shares: Shares,
+    pub(super) statement_timeout: Duration,
+    pub(super) answer_bytes_max: usize,
     default_role: Role,
     // A std lock: held for a look-up, never across an await.
     known: RwLock<Known>,
     signer: OnceLock<Arc<CursorSigner>>,
-    committed: Arc<Notify>,
+    pub(super) committed: Arc<Notify>,
+    /// Wakes [`Database::rediscover_when_needed`].
+    suspected: Notify,
     /// Owns the tasks that cancel statements; [`Database::close`] ends them.
     tasks: TaskTracker,
 }
@@ -97,6 +110,8 @@ impl Database {
                     settings.stream_connections_max,
                     config.limits.stream_share_percent,
                 ),
+                statement_timeout: Duration::from_millis(settings.statement_timeout_ms),
+                answer_bytes_max: config.limits.answer_bytes_max,
                 config: config.clone(),
                 address,
                 plain,
@@ -108,6 +123,7 @@ impl Database {
                 }),
                 signer: OnceLock::new(),
                 committed: Arc::default(),
+                suspected: Notify::new(),
                 tasks: TaskTracker::new(),
             }),
         })
@@ -157,6 +173,18 @@ impl Database {
         Ok(())
     }
 
+    /// Reads the catalog again whenever a statement met a schema that it did not expect. Runs until
+    /// it is dropped; whoever serves the database spawns it once.
+    pub async fn rediscover_when_needed(&self) {
+        loop {
+            self.inner.suspected.notified().await;
+            if let Err(error) = self.rediscover().await {
+                tracing::warn!(%error, "the schema could not be read again");
+            }
+            tokio::time::sleep(REDISCOVER_PAUSE).await;
+        }
+    }
+
     /// The catalog with what a role may do. The first call for a role asks PostgreSQL.
     ///
     /// # Errors
@@ -203,10 +231,9 @@ impl Database {
     /// The rows of a query, whole.
     ///
     /// # Errors
-    /// As PostgreSQL says, see `fault`; `Overloaded` if the answer is larger than its limit.
+    /// As PostgreSQL says; `AnswerTooLarge`; `Overloaded` if no connection becomes free.
     pub async fn list(&self, identity: &Identity, query: &Query) -> Result<Listing> {
-        let _ = (identity, query);
-        Err(unbuilt())
+        read::list(&self.inner, identity, query).await
     }
 
     /// One row by its key.
@@ -214,8 +241,7 @@ impl Database {
     /// # Errors
     /// `RowUnknown` if the caller sees no such row; as [`Database::list`].
     pub async fn item(&self, identity: &Identity, query: &Query) -> Result<Item> {
-        let _ = (identity, query);
-        Err(unbuilt())
+        read::item(&self.inner, identity, query).await
     }
 
     /// The rows of a query, one after the other, all from the state that `position` of the stream
@@ -224,8 +250,15 @@ impl Database {
     /// # Errors
     /// As [`Database::list`]; errors may also come later, from [`RowStream::next`].
     pub async fn stream(&self, identity: &Identity, query: &Query) -> Result<RowStream> {
-        let _ = (identity, query);
-        Err(unbuilt())
+        read::stream(&self.inner, identity, query).await
+    }
+
+    /// How PostgreSQL would run a query, in its own words: for those who look for an index.
+    ///
+    /// # Errors
+    /// As [`Database::list`].
+    pub async fn explain(&self, identity: &Identity, query: &Query) -> Result<String> {
+        read::explain(&self.inner, identity, query).await
     }
 
     /// Carries out a write in one transaction, wakes the feed, and reads the rows again in a fresh
@@ -264,6 +297,37 @@ impl Database {
         self.inner.streams.close();
         self.inner.tasks.close();
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.inner.tasks.wait()).await;
+    }
+}
+
+impl Inner {
+    /// A connection of a pool.
+    pub(super) async fn lease(&self, pool: &Pool, share: Option<Share>) -> Result<Lease> {
+        Ok(Lease::new(pool.get().await?, share, self.tasks.clone()))
+    }
+
+    pub(super) fn signer(&self) -> Result<&CursorSigner> {
+        let signer = self.signer.get().map(|it| &**it);
+        signer.ok_or_else(|| Error::internal("nothing signs cursors yet"))
+    }
+
+    /// Looks whether an error tells that the catalog is out of date, and has it read again then.
+    pub(super) fn suspect(&self, error: Error) -> Error {
+        let state = error.database().map(|fault| fault.sqlstate.as_str());
+        if state.is_some_and(|state| ALTERED.contains(&state)) {
+            self.suspected.notify_one();
+        }
+        error
+    }
+
+    /// The answer when a table turns out to be another than the catalog says.
+    pub(super) fn altered(&self, cause: Error) -> Error {
+        self.suspected.notify_one();
+        Error::new(
+            Kind::Conflict,
+            "The table has just been altered; the same request may succeed now.",
+        )
+        .with_source(cause)
     }
 }
 

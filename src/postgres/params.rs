@@ -67,7 +67,7 @@ pub fn list_expression(type_: &ColumnType, number: usize) -> String {
 
 /// The name of a type in a cast. Two of the names that SQL requires mean a length of one, which would
 /// cut values short.
-fn cast_name(type_: &ColumnType) -> Cow<'_, str> {
+pub(super) fn cast_name(type_: &ColumnType) -> Cow<'_, str> {
     match (&type_.kind, type_.oid) {
         (TypeKind::Base, oid::BPCHAR) => Cow::Borrowed("pg_catalog.bpchar"),
         (TypeKind::Base, oid::BIT) => Cow::Borrowed("pg_catalog.\"bit\""),

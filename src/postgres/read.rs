@@ -1,7 +1,42 @@
 //! Reads: a query's rows as JSON, whole or one after the other, with the state that they are of.
 
-use crate::{error::Result, snapshot::Position};
+use super::{
+    database::Inner,
+    encode::RowEncoder,
+    fault::{self, Speech},
+    lease::Lease,
+    session::{self, Failure, Settings},
+    sql::{self, Rendered},
+};
+use crate::{
+    catalog::Resource,
+    error::{Error, Kind, Result},
+    identity::Identity,
+    query::Query,
+    snapshot::Position,
+};
 use bytes::{Bytes, BytesMut};
+use futures_util::Stream;
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio_postgres::Row;
+
+/// How much [`RowStream::next`] appends before it returns, about.
+const STEP_BYTES: usize = 64 << 10;
+
+/// A query that promises at most so many rows is read whole from a plain connection, so that it waits
+/// neither for the stream connections nor, on its own, for the reader.
+const SMALL_ROWS_MAX: u64 = 256;
+/// How much of a small result is held in memory. One that turns out larger is read as a stream.
+const SMALL_BYTES_MAX: usize = 1 << 20;
+
+/// How often a statement is tried when its connection turns out to be dead before it ran, or its plan
+/// to be out of date.
+const ATTEMPTS: usize = 3;
 
 /// The rows of a query, whole.
 #[derive(Debug, Clone)]
@@ -38,22 +73,315 @@ pub struct RowBuffer {
     pub ends: Vec<usize>,
 }
 
+impl RowBuffer {
+    fn push(&mut self, encoder: &RowEncoder, row: &Row) -> Result<()> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&self.prefix);
+        encoder
+            .encode(row, &mut self.bytes)
+            .inspect_err(|_| self.bytes.truncate(start))?;
+        self.bytes.extend_from_slice(self.suffix);
+        self.ends.push(self.bytes.len());
+        Ok(())
+    }
+}
+
 /// The rows of a query as they arrive. Dropping it cancels the statement in PostgreSQL.
-#[derive(Debug)]
 pub struct RowStream {
     /// The state that all rows are of.
     pub position: Position,
+    encoder: RowEncoder,
+    source: Source,
+    speech: Speech,
+    /// How long PostgreSQL may say nothing.
+    patience: Duration,
+}
+
+enum Source {
+    /// Still coming, on a connection that is ours until the end.
+    Live(Pin<Box<tokio_postgres::RowStream>>, Box<Lease>),
+    /// All here, the connection given back.
+    Held(VecDeque<Row>),
 }
 
 impl RowStream {
     /// Waits until rows are there and appends those that are, up to some 64 KiB; says how many, 0 at
     /// the end. The connection is free as soon as the last row has been read, which is often before
-    /// the end is asked for.
+    /// the end is asked for. Cancel-safe: what was appended stays in `out`.
     ///
     /// # Errors
-    /// As PostgreSQL says; `StatementTimeout` if it says nothing for longer than the limit.
+    /// As PostgreSQL says; `StatementTimeout` if it says nothing for longer than the limit. Rows that
+    /// came before the error may have been appended.
     pub async fn next(&mut self, out: &mut RowBuffer) -> Result<usize> {
-        let _ = out;
-        Ok(0)
+        let patience = self.patience;
+        let step = std::future::poll_fn(|context| self.poll_step(context, out));
+        match tokio::time::timeout(patience, step).await {
+            Ok(step) => step,
+            Err(_) => {
+                // Dropping the lease cancels the statement.
+                self.source = Source::Held(VecDeque::new());
+                Err(Error::new(
+                    Kind::StatementTimeout,
+                    "The statement took longer than it may.",
+                ))
+            }
+        }
     }
+
+    fn poll_step(&mut self, context: &mut Context<'_>, out: &mut RowBuffer) -> Poll<Result<usize>> {
+        let start = out.bytes.len();
+        let mut rows = 0;
+        while out.bytes.len() - start < STEP_BYTES {
+            match self.poll_row(context) {
+                Poll::Ready(Some(row)) => {
+                    out.push(&self.encoder, &row?)?;
+                    rows += 1;
+                }
+                Poll::Ready(None) => break,
+                Poll::Pending if rows > 0 => break,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(rows))
+    }
+
+    /// The next row. After the last one, or an error, the connection is given back.
+    fn poll_row(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Row>>> {
+        let (rows, lease) = match &mut self.source {
+            Source::Held(rows) => return Poll::Ready(rows.pop_front().map(Ok)),
+            Source::Live(rows, lease) => (rows, lease),
+        };
+        let row = ready!(rows.as_mut().poll_next(context));
+        let ended = !matches!(row, Some(Ok(_)));
+        let row = row.map(|row| row.map_err(|error| fault::fault(error, self.speech)));
+        if ended {
+            // The transaction's end was sent along with the statement.
+            lease.idle();
+            self.source = Source::Held(VecDeque::new());
+        }
+        Poll::Ready(row)
+    }
+
+    /// Reads all rows now, if they are few; `None` if they are not, and then the statement has been
+    /// cancelled.
+    async fn hold(mut self) -> Result<Option<Self>> {
+        let mut held = VecDeque::new();
+        let mut bytes = 0;
+        loop {
+            let row = std::future::poll_fn(|context| self.poll_row(context)).await;
+            let Some(row) = row.transpose()? else {
+                self.source = Source::Held(held);
+                return Ok(Some(self));
+            };
+            bytes += row.raw_size_bytes();
+            if bytes > SMALL_BYTES_MAX {
+                return Ok(None);
+            }
+            held.push_back(row);
+        }
+    }
+}
+
+impl std::fmt::Debug for RowStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RowStream")
+            .field("position", &self.position)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The rows of a query, whole.
+pub(super) async fn list(database: &Inner, identity: &Identity, query: &Query) -> Result<Listing> {
+    let statement = render(query, identity)?;
+    let timeout = database.statement_timeout;
+    let mut stream = open(database, identity, statement, Via::Plain, timeout).await?;
+    let mut out = RowBuffer {
+        suffix: b",",
+        ..RowBuffer::default()
+    };
+    out.bytes.extend_from_slice(b"[");
+    let mut count = 0;
+    loop {
+        let rows = stream.next(&mut out).await?;
+        if rows == 0 {
+            break;
+        }
+        count += rows as u64;
+        out.ends.clear();
+        if out.bytes.len() > database.answer_bytes_max {
+            return Err(Error::new(
+                Kind::AnswerTooLarge,
+                format!(
+                    "The answer is larger than {} bytes.",
+                    database.answer_bytes_max
+                ),
+            )
+            .with_hint("Set a limit, select fewer columns, or ask for the rows one by one with a Request-Id."));
+        }
+    }
+    if count > 0 {
+        out.bytes.truncate(out.bytes.len() - 1);
+    }
+    out.bytes.extend_from_slice(b"]");
+    Ok(Listing {
+        body: out.bytes.freeze(),
+        rows: count,
+        position: stream.position,
+    })
+}
+
+/// One row by its key.
+pub(super) async fn item(database: &Inner, identity: &Identity, query: &Query) -> Result<Item> {
+    let statement = render(query, identity)?;
+    let timeout = database.statement_timeout;
+    let mut stream = open(database, identity, statement, Via::Plain, timeout).await?;
+    let row = std::future::poll_fn(|context| stream.poll_row(context)).await;
+    let row = row
+        .transpose()?
+        .ok_or_else(|| row_unknown(&query.resource))?;
+    // Reads to the end, so that the connection is free.
+    let end = std::future::poll_fn(|context| stream.poll_row(context)).await;
+    if end.transpose()?.is_some() {
+        return Err(Error::internal("two rows have one key"));
+    }
+    let mut body = BytesMut::new();
+    stream.encoder.encode(&row, &mut body)?;
+    let etag = match query.etag {
+        true => Some(etag(&row, stream.encoder.len())?),
+        false => None,
+    };
+    Ok(Item {
+        body: body.freeze(),
+        etag,
+        position: stream.position,
+    })
+}
+
+/// The rows of a query, one after the other.
+pub(super) async fn stream(
+    database: &Inner,
+    identity: &Identity,
+    query: &Query,
+) -> Result<RowStream> {
+    let statement = render(query, identity)?;
+    if query.rows_max().is_some_and(|rows| rows <= SMALL_ROWS_MAX) {
+        let timeout = database.statement_timeout;
+        let small = open(database, identity, statement.clone(), Via::Plain, timeout).await?;
+        if let Some(held) = small.hold().await? {
+            return Ok(held);
+        }
+    }
+    // How long the statement takes is up to the reader: the clock runs in `RowStream::next`, while we
+    // wait for PostgreSQL and not while the reader makes us wait.
+    open(database, identity, statement, Via::Streams, Duration::ZERO).await
+}
+
+/// How PostgreSQL would run a query.
+pub(super) async fn explain(
+    database: &Inner,
+    identity: &Identity,
+    query: &Query,
+) -> Result<String> {
+    let mut statement = render(query, identity)?;
+    statement.rendered.sql.insert_str(0, "explain ");
+    statement.encoder = RowEncoder::new([]);
+    let timeout = database.statement_timeout;
+    let mut stream = open(database, identity, statement, Via::Plain, timeout).await?;
+    let mut plan = String::new();
+    while let Some(row) = std::future::poll_fn(|context| stream.poll_row(context)).await {
+        plan.push_str(row?.get(0));
+        plan.push('\n');
+    }
+    Ok(plan)
+}
+
+/// Through which pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Via {
+    Plain,
+    Streams,
+}
+
+#[derive(Clone)]
+struct Statement {
+    rendered: Rendered,
+    encoder: RowEncoder,
+    speech: Speech,
+}
+
+fn render(query: &Query, identity: &Identity) -> Result<Statement> {
+    let (rendered, encoder) = sql::select(query, &identity.organization)?;
+    Ok(Statement {
+        rendered,
+        encoder,
+        speech: speech(&query.resource),
+    })
+}
+
+/// A view's expressions run on rows that the caller may not see, before the fence can hold them back,
+/// and their errors quote values.
+pub(super) fn speech(resource: &Resource) -> Speech {
+    match resource.is_stored() {
+        true => Speech::Open,
+        false => Speech::Guarded,
+    }
+}
+
+/// Runs a statement as an identity.
+async fn open(
+    database: &Inner,
+    identity: &Identity,
+    statement: Statement,
+    via: Via,
+    statement_timeout: Duration,
+) -> Result<RowStream> {
+    let settings = Settings {
+        identity,
+        statement_timeout,
+        action: "",
+    };
+    let mut attempt = 1;
+    loop {
+        let mut lease = match via {
+            Via::Plain => database.lease(&database.plain, None).await?,
+            Via::Streams => {
+                let share = database.shares.take(identity.key).await?;
+                database.lease(&database.streams, Some(share)).await?
+            }
+        };
+        let reading =
+            session::read(&mut lease, settings, &statement.rendered, statement.speech).await;
+        let reading = match reading {
+            Ok(reading) => reading,
+            Err(Failure::Stale(_) | Failure::Outdated(_)) if attempt < ATTEMPTS => {
+                attempt += 1;
+                continue;
+            }
+            Err(failure) => return Err(database.suspect(failure.into())),
+        };
+        if let Err(error) = statement.encoder.check(reading.columns()) {
+            return Err(database.altered(error));
+        }
+        return Ok(RowStream {
+            position: database.signer()?.position(&reading.snapshot),
+            encoder: statement.encoder,
+            source: Source::Live(Box::pin(reading.rows), Box::new(lease)),
+            speech: statement.speech,
+            patience: database.statement_timeout,
+        });
+    }
+}
+
+/// The entity tag of a row, which stands in this column as text.
+pub(super) fn etag(row: &Row, column: usize) -> Result<String> {
+    row.try_get(column)
+        .map_err(|error| Error::internal("a row lacks its xmin").with_source(error))
+}
+
+/// The answer to an id that the caller sees no row of.
+pub(super) fn row_unknown(resource: &Resource) -> Error {
+    Error::new(
+        Kind::RowUnknown,
+        format!("{:?} has no such row.", &*resource.name),
+    )
 }

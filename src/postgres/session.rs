@@ -8,7 +8,7 @@
 use super::{
     fault::{self, Speech},
     lease::Lease,
-    sql::{Rendered, Value},
+    sql::Rendered,
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -16,7 +16,7 @@ use crate::{
     snapshot::Snapshot,
 };
 use std::time::Duration;
-use tokio_postgres::{Row, RowStream, Statement, types::ToSql};
+use tokio_postgres::{Column, Row, RowStream, Statement, types::ToSql};
 
 const BEGIN_READ: &str = "begin isolation level repeatable read read only";
 const BEGIN_WRITE: &str = "begin isolation level read committed read write";
@@ -52,21 +52,18 @@ pub(super) struct Settings<'a> {
     pub(super) action: &'a str,
 }
 
-impl Settings<'_> {
-    fn values(&self) -> [Value; 4] {
-        [
-            Value::text(&*self.identity.role.0),
-            Value::text(&*self.identity.claims),
-            Value::text(self.statement_timeout.as_millis().to_string()),
-            Value::text(self.action),
-        ]
-    }
-}
-
 /// Rows on their way, with the state that they are of.
 pub(super) struct Reading {
     pub(super) snapshot: Snapshot,
     pub(super) rows: RowStream,
+    statement: Statement,
+}
+
+impl Reading {
+    /// What the rows consist of.
+    pub(super) fn columns(&self) -> &[Column] {
+        self.statement.columns()
+    }
 }
 
 /// Runs one query in a read-only transaction of its own: one round trip, or two the first time that
@@ -79,52 +76,56 @@ pub(super) async fn read(
     speech: Speech,
 ) -> Result<Reading, Failure> {
     let begin = lease.statement(SETTINGS).await.map_err(stale)?;
-    let (began, set, rows) = match lease.prepared(&query.sql) {
+    let (began, told, rows) = match lease.prepared(&query.sql) {
         Some(statement) => {
             lease.busy();
-            let (began, set, rows, _) = tokio::join!(
+            let (began, told, rows, _) = tokio::join!(
                 biased;
                 lease.batch_execute(BEGIN_READ),
-                one(lease, &begin, settings.values()),
+                set(lease, &begin, settings),
                 lease.query_raw(&statement, &query.parameters),
                 lease.simple_query_raw(END),
             );
-            (began, set, rows)
+            (began, told, rows.map(|rows| (rows, statement)))
         }
         None => {
             // Naming a table needs the right to use its schema, which the caller's role has and ours
             // may lack: so the statement is prepared inside the transaction.
             lease.busy();
-            let (began, set, statement) = tokio::join!(
+            let (began, told, statement) = tokio::join!(
                 biased;
                 lease.batch_execute(BEGIN_READ),
-                one(lease, &begin, settings.values()),
+                set(lease, &begin, settings),
                 lease.statement(&query.sql),
             );
             let rows = match statement {
                 Ok(statement) => {
-                    tokio::join!(
+                    let (rows, _) = tokio::join!(
                         biased;
                         lease.query_raw(&statement, &query.parameters),
                         lease.simple_query_raw(END),
-                    )
-                    .0
+                    );
+                    rows.map(|rows| (rows, statement))
                 }
                 Err(error) => {
                     let _ = lease.simple_query_raw(END).await;
                     Err(error)
                 }
             };
-            (began, set, rows)
+            (began, told, rows)
         }
     };
     if rows.is_err() {
         // Nothing runs any more, and the transaction's end is on its way behind.
         lease.idle();
     }
-    let snapshot = confirm(began, set, settings.identity)?;
+    let snapshot = confirm(began, told, settings.identity)?;
     match rows {
-        Ok(rows) => Ok(Reading { snapshot, rows }),
+        Ok((rows, statement)) => Ok(Reading {
+            snapshot,
+            rows,
+            statement,
+        }),
         Err(error) => {
             lease.forget(&query.sql);
             Err(refused(error, speech))
@@ -136,12 +137,12 @@ pub(super) async fn read(
 pub(super) async fn begin_write(lease: &mut Lease, settings: Settings<'_>) -> Result<(), Failure> {
     let begin = lease.statement(SETTINGS).await.map_err(stale)?;
     lease.busy();
-    let (began, set) = tokio::join!(
+    let (began, told) = tokio::join!(
         biased;
         lease.batch_execute(BEGIN_WRITE),
-        one(lease, &begin, settings.values()),
+        set(lease, &begin, settings),
     );
-    match confirm(began, set, settings.identity) {
+    match confirm(began, told, settings.identity) {
         Ok(_) => Ok(()),
         Err(failure) => {
             roll_back(lease).await;
@@ -167,24 +168,31 @@ pub(super) async fn commit(lease: &mut Lease) -> Result<(), tokio_postgres::Erro
     committed
 }
 
-/// The first row of a statement that has exactly one.
-async fn one(
+/// Tells the transaction who calls.
+async fn set(
     lease: &Lease,
     statement: &Statement,
-    values: [Value; 4],
+    settings: Settings<'_>,
 ) -> Result<Row, tokio_postgres::Error> {
-    let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|it| it as _).collect();
+    let timeout = settings.statement_timeout.as_millis().to_string();
+    let identity = settings.identity;
+    let values: [&(dyn ToSql + Sync); 4] = [
+        &&*identity.role.0,
+        &&*identity.claims,
+        &timeout,
+        &settings.action,
+    ];
     lease.query_one(statement, &values).await
 }
 
 /// Whether the transaction is there and has the caller's role.
 fn confirm(
     began: Result<(), tokio_postgres::Error>,
-    set: Result<Row, tokio_postgres::Error>,
+    told: Result<Row, tokio_postgres::Error>,
     identity: &Identity,
 ) -> Result<Snapshot, Failure> {
     began.map_err(stale)?;
-    let row = match set {
+    let row = match told {
         Ok(row) => row,
         Err(error) => {
             // 22023: there is no such role; 42501: it is not ours to take.

@@ -1,7 +1,12 @@
 //! URL and body → typed query or write. Pure: what can be refused without asking the database is
 //! refused here, with the place in the text where it went wrong. Knows no SQL and no connections.
 
-mod read;
+mod grammar;
+mod key;
+mod parameters;
+pub(crate) mod read;
+mod scanner;
+pub(crate) mod syntax;
 pub mod value;
 mod write;
 

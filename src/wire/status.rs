@@ -30,6 +30,7 @@ pub fn status(kind: Kind) -> StatusCode {
         | Kind::ColumnUnknown
         | Kind::ValueInvalid
         | Kind::BodyMalformed
+        | Kind::AnswerTooLarge
         | Kind::HeaderMalformed
         | Kind::ConstraintViolation
         | Kind::DataInvalid

@@ -9,13 +9,22 @@ use crate::support;
 use rowcast::{
     config::{Config, OrganizationRule, ResourceConfig, Secret},
     cursor::{CursorKey, CursorSigner, DatabaseId},
+    error::Error,
     identity::{Identity, IdentityKey},
-    postgres::Database,
+    postgres::{Database, RowBuffer, RowStream},
+    query::Query,
 };
+use serde_json::Value;
 use std::sync::Arc;
 
 pub const KEEPER: &str = "zoo_keeper";
 pub const VISITOR: &str = "zoo_visitor";
+
+/// Forty cages, those of even numbers being of organization 1.
+pub const CAGES: &str = "insert into countries values ('ch', 'Schweiz'), ('se', 'Sverige');
+    insert into cages (id, organization_id, label, weight, badge, country)
+    select n, 1 + n % 2, 'cage ' || n, n % 5, case when n < 5 then 'b' || n end, case n % 3 when 0 then 'ch' end
+    from generate_series(1, 40) as n";
 
 /// A database with the schema, and rowcast connected to it.
 pub struct Zoo {
@@ -108,4 +117,64 @@ pub fn caller(organization: &str, user: &str, role: &str) -> Identity {
 /// A keeper of an organization.
 pub fn keeper(organization: i32) -> Identity {
     caller(&organization.to_string(), "1", KEEPER)
+}
+
+impl Zoo {
+    pub async fn query(&self, who: &Identity, resource: &str, query: &str) -> Result<Query, Error> {
+        let access = self.database.access(&who.role).await?;
+        Query::list(&access, resource, query)
+    }
+
+    /// The rows of a list, and again as a stream.
+    pub async fn list(&self, who: &Identity, resource: &str, query: &str) -> Result<Value, Error> {
+        let query = self.query(who, resource, query).await?;
+        let listing = self.database.list(who, &query).await?;
+        let rows: Value = serde_json::from_slice(&listing.body).unwrap();
+        assert_eq!(rows.as_array().unwrap().len() as u64, listing.rows);
+        let streamed = rows_of(self.database.stream(who, &query).await?).await?;
+        assert_eq!(rows, Value::Array(streamed));
+        Ok(rows)
+    }
+
+    pub async fn item(&self, who: &Identity, resource: &str, id: &str) -> Result<Value, Error> {
+        let access = self.database.access(&who.role).await?;
+        let query = Query::item(&access, resource, id, "")?;
+        let item = self.database.item(who, &query).await?;
+        Ok(serde_json::from_slice(&item.body).unwrap())
+    }
+
+    /// The values of one column, in the order of the rows.
+    pub async fn column(
+        &self,
+        who: &Identity,
+        resource: &str,
+        query: &str,
+        column: &str,
+    ) -> Vec<Value> {
+        let rows = self.list(who, resource, query).await.unwrap();
+        let rows = rows.as_array().unwrap().iter();
+        rows.map(|row| row[column].clone()).collect()
+    }
+}
+
+/// The rows of a stream, read to its end.
+pub async fn rows_of(mut stream: RowStream) -> Result<Vec<Value>, Error> {
+    let mut out = RowBuffer {
+        prefix: b"<".to_vec(),
+        suffix: b">\n",
+        ..RowBuffer::default()
+    };
+    while stream.next(&mut out).await? > 0 {}
+    let mut start = 0;
+    let mut rows = Vec::new();
+    for end in out.ends {
+        let line = &out.bytes[start..end];
+        let row = line
+            .strip_prefix(b"<")
+            .and_then(|it| it.strip_suffix(b">\n"));
+        rows.push(serde_json::from_slice(row.expect("prefix and suffix")).unwrap());
+        start = end;
+    }
+    assert_eq!(start, out.bytes.len());
+    Ok(rows)
 }

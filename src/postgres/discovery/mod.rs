@@ -153,6 +153,7 @@ impl<'a> Discovery<'a> {
     fn resource(&self, index: usize, tenancy: Tenancy) -> Resource {
         let relation = &self.found.relations[index];
         let kind = relation.kind;
+        // The columns of a view may be expressions, and a foreign server may fail on any value.
         let stored = !matches!(kind, ResourceKind::View { .. } | ResourceKind::ForeignTable);
         let columns = columns::of(&self.found, relation.oid, stored);
         let place = |number: &i16| columns.iter().position(|it| it.number == *number);

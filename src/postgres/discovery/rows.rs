@@ -307,6 +307,7 @@ pub(super) async fn privileges(
                 select: columns("may_select"),
                 insert: columns("may_insert"),
                 update: columns("may_update"),
+                select_whole: usage && row.get::<_, bool>("may_select_whole"),
                 delete: usage && row.get::<_, bool>("may_delete"),
                 row_security_binds: row.get("row_security_binds"),
             };

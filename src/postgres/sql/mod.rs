@@ -1,14 +1,10 @@
 //! SQL text, rendered from what the catalog and a query say. Runs nothing.
 
+mod fence;
 mod identifier;
-mod value;
+mod select;
+mod writer;
 
 pub(crate) use identifier::identifier;
-pub(crate) use value::Value;
-
-/// A statement with its parameters.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Rendered {
-    pub(crate) sql: String,
-    pub(crate) parameters: Vec<Value>,
-}
+pub(crate) use select::select;
+pub(crate) use writer::{Rendered, Writer};

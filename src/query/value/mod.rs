@@ -49,6 +49,11 @@ impl Value {
         }
     }
 
+    /// A number of ours, such as how many rows to skip.
+    pub(crate) fn number(number: u64) -> Self {
+        Self::plain(number.to_string())
+    }
+
     /// A value from a query string or a path, decoded, for the column of this name and type.
     ///
     /// # Errors

@@ -1,0 +1,83 @@
+//! The fence: the condition that a row belongs to the caller's organization.
+
+use super::Writer;
+use crate::{
+    catalog::{Catalog, Column, Resource, Tenancy},
+    error::{Error, Kind, Result},
+    identity::OrganizationId,
+    query::value::Value,
+};
+
+/// Whether rows of this resource belong to organizations at all.
+pub(crate) fn is_fenced(resource: &Resource) -> bool {
+    matches!(resource.tenancy, Tenancy::Column(_) | Tenancy::Via { .. })
+}
+
+/// Appends the condition that the row called `alias` belongs to the organization.
+///
+/// A row that belongs through a reference does so if the caller sees the row referred to: inside the
+/// subquery that row's own fence holds, and PostgreSQL adds its row-level security.
+///
+/// # Errors
+/// `OrganizationNotAllowed` if the organization is no value of the column: nobody has rows there.
+pub(crate) fn append(
+    writer: &mut Writer,
+    catalog: &Catalog,
+    resource: &Resource,
+    alias: &str,
+    organization: &OrganizationId,
+) -> Result<()> {
+    match &resource.tenancy {
+        Tenancy::Single | Tenancy::Shared => {
+            writer.sql("true");
+        }
+        Tenancy::Column(index) => {
+            let column = &resource.columns[*index];
+            let value = value(column, organization)?;
+            writer
+                .column(alias, column)
+                .equals(column)
+                .value(column, &value);
+        }
+        Tenancy::Via {
+            column,
+            target,
+            target_column,
+        } => {
+            let missing = || Error::internal("an organization comes through nothing");
+            let next = catalog.relation(*target).ok_or_else(missing)?;
+            let mut columns = next.columns.iter();
+            let referred = columns
+                .find(|it| it.number == *target_column)
+                .ok_or_else(missing)?;
+            let inner = format!("{alias}_");
+            writer
+                .sql("exists (select from ")
+                .relation(next)
+                .sql(" as ")
+                .sql(&inner)
+                .sql(" where ")
+                .column(&inner, referred)
+                .equals(referred)
+                .column(alias, &resource.columns[*column])
+                .sql(" and ");
+            append(writer, catalog, next, &inner, organization)?;
+            writer.sql(")");
+        }
+    }
+    Ok(())
+}
+
+/// The organization as a value of the column that tells it.
+pub(crate) fn value(column: &Column, organization: &OrganizationId) -> Result<Value> {
+    Value::from_text(&column.name, &column.type_, &organization.0).map_err(|error| {
+        Error::new(
+            Kind::OrganizationNotAllowed,
+            format!(
+                "The token's organization cannot be one here: {:?} has the type {}.",
+                &*column.name, column.type_.name
+            ),
+        )
+        .with_source(error)
+    })
+}

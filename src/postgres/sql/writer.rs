@@ -1,0 +1,97 @@
+//! A statement while it is written: its text, and the values that its parameters stand for.
+
+use super::identifier;
+use crate::{
+    catalog::{Column, Resource},
+    postgres::params,
+    query::value::Value,
+};
+
+/// A statement with its parameters.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rendered {
+    pub(crate) sql: String,
+    pub(crate) parameters: Vec<Value>,
+}
+
+/// Writes a statement. Names are quoted and values become parameters on the way.
+#[derive(Debug, Default)]
+pub(crate) struct Writer {
+    rendered: Rendered,
+}
+
+impl Writer {
+    /// The statement.
+    pub(crate) fn finish(self) -> Rendered {
+        self.rendered
+    }
+
+    /// Appends SQL text of ours.
+    pub(crate) fn sql(&mut self, text: &str) -> &mut Self {
+        self.rendered.sql.push_str(text);
+        self
+    }
+
+    /// Appends the name of a relation.
+    pub(crate) fn relation(&mut self, resource: &Resource) -> &mut Self {
+        self.sql(&identifier(&resource.schema))
+            .sql(".")
+            .sql(&identifier(&resource.table))
+    }
+
+    /// Appends the name of a column of the relation called `alias`.
+    pub(crate) fn column(&mut self, alias: &str, column: &Column) -> &mut Self {
+        self.sql(alias).sql(".").sql(&identifier(&column.name))
+    }
+
+    /// Appends a parameter of the column's type.
+    pub(crate) fn value(&mut self, column: &Column, value: &Value) -> &mut Self {
+        self.rendered.parameters.push(value.clone());
+        let number = self.rendered.parameters.len();
+        self.sql(&params::expression(value.form(), &column.type_, number))
+    }
+
+    /// Appends a parameter that is a number of rows.
+    pub(crate) fn number(&mut self, number: u64) -> &mut Self {
+        self.rendered.parameters.push(Value::number(number));
+        let place = self.rendered.parameters.len();
+        self.sql(&format!("${place}::bigint"))
+    }
+
+    /// Appends a parameter that is an array of the column's type.
+    pub(crate) fn list(&mut self, column: &Column, value: &Value) -> &mut Self {
+        self.rendered.parameters.push(value.clone());
+        let number = self.rendered.parameters.len();
+        self.sql(&params::list_expression(&column.type_, number))
+    }
+
+    /// Appends the equality operator of the column's type. The type's own operator need not be in the
+    /// search path; PostgreSQL's own are found by their name alone, for operands of any types.
+    pub(crate) fn equals(&mut self, column: &Column) -> &mut Self {
+        match &column.equality {
+            Some(operator) if &*operator.schema != "pg_catalog" => self
+                .sql(" operator(")
+                .sql(&identifier(&operator.schema))
+                .sql(".")
+                .sql(&operator.name)
+                .sql(") "),
+            _ => self.sql(" = "),
+        }
+    }
+
+    /// Appends `items`, with `separator` between them.
+    pub(crate) fn separated<T>(
+        &mut self,
+        separator: &str,
+        items: impl IntoIterator<Item = T>,
+        mut append: impl FnMut(&mut Self, T),
+    ) -> &mut Self {
+        for (index, item) in items.into_iter().enumerate() {
+            if index > 0 {
+                self.sql(separator);
+            }
+            append(self, item);
+        }
+        self
+    }
+}

@@ -1,0 +1,84 @@
+//! The id of a row in a path: the values of its key, joined by commas, each percent-encoded.
+
+use super::{
+    parameters::decode_segment,
+    read::{Check, Condition, equal},
+};
+use crate::{
+    catalog::{Allowed, Resource},
+    error::{Error, Kind, Result},
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// What is encoded in a part of an id: all but the unreserved characters (RFC 3986 section 2.3).
+#[allow(dead_code, reason = "the answers of writes name rows by it")]
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// The conditions that pick out one row by its id.
+pub(super) fn conditions(allowed: &Allowed, id: &str) -> Result<Vec<Condition>> {
+    let resource = &allowed.resource;
+    let texts = parts(resource, id)?;
+    let mut conditions = Vec::with_capacity(texts.len());
+    for (index, text) in resource.key.iter().zip(texts) {
+        let column = &resource.columns[*index];
+        if !allowed
+            .privileges
+            .select
+            .get(*index)
+            .copied()
+            .unwrap_or(false)
+        {
+            return Err(Error::new(
+                Kind::PermissionDenied,
+                format!("The role may not read {:?}, the key.", &*column.name),
+            ));
+        }
+        conditions.push(Condition {
+            column: *index,
+            check: Check::Equal(equal(column, &text)?),
+        });
+    }
+    Ok(conditions)
+}
+
+/// The texts of a key's values, in the order of the key.
+fn parts(resource: &Resource, id: &str) -> Result<Vec<String>> {
+    match resource.key.len() {
+        0 => Err(Error::new(
+            Kind::NotSupported,
+            format!(
+                "{:?} has no primary key, so its rows have no address.",
+                &*resource.name
+            ),
+        )
+        .with_hint("Filter the collection instead.")),
+        // A comma in the only part need not be encoded.
+        1 => Ok(vec![decode_segment(id)?]),
+        length => {
+            let parts: Vec<String> = id.split(',').map(decode_segment).collect::<Result<_>>()?;
+            if parts.len() != length {
+                let names: Vec<&str> = resource.key_columns().map(|it| &*it.name).collect();
+                return Err(Error::new(
+                    Kind::ValueInvalid,
+                    format!("The id has {} parts, the key has {length}.", parts.len()),
+                )
+                .with_hint(format!("Write {}, with commas between.", names.join(","))));
+            }
+            Ok(parts)
+        }
+    }
+}
+
+/// The id of a row, as a segment of a path.
+#[allow(dead_code, reason = "the answers of writes name rows by it")]
+pub(crate) fn encode<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    let parts: Vec<String> = parts
+        .into_iter()
+        .map(|part| utf8_percent_encode(part, ENCODED).to_string())
+        .collect();
+    parts.join(",")
+}
