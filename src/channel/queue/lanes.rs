@@ -20,6 +20,14 @@ use std::{collections::VecDeque, task::Waker};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::channel) struct LaneId(u32);
 
+#[cfg(test)]
+impl LaneId {
+    /// The id of the nth lane of a channel.
+    pub(super) fn nth(number: u32) -> Self {
+        Self(number)
+    }
+}
+
 /// How many bytes one lane is served before the next has its turn.
 pub(super) const PORTION_BYTES: usize = 16 << 10;
 

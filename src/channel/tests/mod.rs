@@ -1,5 +1,13 @@
 //! Channels through their public interface. What depends on time is tested at the queue.
+#![cfg_attr(
+    feature = "shuttle",
+    allow(dead_code, reason = "outside of shuttle, its locks cannot be used")
+)]
 
+#[cfg(not(feature = "shuttle"))]
+mod groups;
+#[cfg(feature = "shuttle")]
+mod interleavings;
 #[cfg(not(feature = "shuttle"))]
 mod requests;
 
@@ -144,13 +152,21 @@ pub(super) fn words(events: Vec<(u64, Value)>) -> Vec<String> {
     events.into_iter().map(word).collect()
 }
 
-/// Everything that is there now, without waiting.
+/// Everything that is there now, without waiting, as short words.
 pub(super) async fn drain(attachment: &mut Attachment) -> Vec<String> {
+    let values = drain_values(attachment).await;
+    words(values.into_iter().map(|it| (0, it)).collect())
+}
+
+/// Everything that is there now, without waiting.
+pub(super) async fn drain_values(attachment: &mut Attachment) -> Vec<Value> {
     let mut all = Vec::new();
     loop {
         tokio::select! {
             biased;
-            delivery = attachment.next(1 << 20) => all.extend(words(read(delivery))),
+            delivery = attachment.next(1 << 20) => {
+                all.extend(read(delivery).into_iter().map(|it| it.1));
+            }
             () = std::future::ready(()) => return all,
         }
     }

@@ -4,7 +4,7 @@ mod reader;
 
 use super::super::*;
 use crate::{
-    channel::{Attach, BatchBuilder, Change, Opened, batch::Filter},
+    channel::{Attach, BatchBuilder, Change, Opened},
     config::Limits,
     wire::event::{Actions, Done, Op},
 };
@@ -540,9 +540,4 @@ impl Producer {
     fn gone(&self) -> bool {
         self.lost || self.ends_read > 0
     }
-}
-
-/// A filter, for tests of the queue alone.
-pub(super) fn filter(names: &[&str]) -> Filter {
-    Filter::new(names.iter().map(|it| (*it).into()).collect())
 }
