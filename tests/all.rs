@@ -13,6 +13,8 @@ mod documents;
 mod encoder;
 mod fence;
 mod helpdesk;
+mod http_auth;
+mod http_routes;
 mod local_postgres;
 mod reads;
 mod streams;
