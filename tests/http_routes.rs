@@ -24,14 +24,18 @@ async fn server() -> TestServer {
 
 /// Sends these bytes on a connection of their own and reads what comes until the end, or until
 /// nothing more comes for a while.
-pub(crate) async fn raw(client: &Client, bytes: &[u8]) -> String {
+pub(crate) async fn raw_bytes(client: &Client, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(client.address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut answer = Vec::new();
     let patience = Duration::from_secs(20);
     let read = stream.read_to_end(&mut answer);
     let _ = tokio::time::timeout(patience, read).await;
-    String::from_utf8_lossy(&answer).into_owned()
+    answer
+}
+
+pub(crate) async fn raw(client: &Client, bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&raw_bytes(client, bytes).await).into_owned()
 }
 
 #[tokio::test]

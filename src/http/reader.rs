@@ -6,7 +6,13 @@ use crate::{
     error::{Error, Kind},
     wire::{event::Close, problem},
 };
-use std::ops::Deref;
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    ops::Deref,
+};
+
+/// Over how many milliseconds those who are sent away come back.
+const SPREAD_MS: u64 = 2_000;
 
 /// An attachment that ends with its token. Dropping it detaches.
 pub(super) struct Reader {
@@ -29,7 +35,12 @@ impl Reader {
                     Due::Warning => self.warn(),
                     Due::Expired => return Delivery::Close(Close::TOKEN_EXPIRED),
                 },
-                delivery = self.attachment.next_some(bytes_max, events_max) => return delivery,
+                delivery = self.attachment.next_some(bytes_max, events_max) => {
+                    return match delivery {
+                        Delivery::Close(close) => Delivery::Close(apart(close)),
+                        delivery => delivery,
+                    };
+                }
             }
         }
     }
@@ -44,6 +55,15 @@ impl Reader {
         // Where too many errors wait already, the reader is not listening; the end will tell it.
         let _ = channel.error(&problem::document(&error, None));
     }
+}
+
+/// Spreads those who come back after a while, so that they do not all come at once.
+fn apart(mut close: Close) -> Close {
+    if (4100..4200).contains(&close.code) {
+        let random = RandomState::new().build_hasher().finish();
+        close.after_ms += u32::try_from(random % SPREAD_MS).expect("less than SPREAD_MS");
+    }
+    close
 }
 
 impl Deref for Reader {

@@ -29,8 +29,8 @@ pub(super) struct Conversation {
     reader: Reader,
     commands: Commands,
     ping: Duration,
-    /// Whether a ping was sent since the peer was last heard of.
-    pinged: bool,
+    /// When the last ping was sent.
+    pinged_at: Option<Instant>,
     /// When the peer last took something that was told to the channel.
     told_progress: Option<Instant>,
 }
@@ -58,7 +58,7 @@ impl Conversation {
             reader,
             commands,
             ping,
-            pinged: false,
+            pinged_at: None,
             told_progress: None,
         }
     }
@@ -161,10 +161,10 @@ impl Conversation {
             tracing::debug!("a WebSocket's peer is not there any more");
             return Next::Gone;
         }
-        if quiet < self.ping {
-            self.pinged = false;
-        } else if !self.pinged {
-            self.pinged = true;
+        let mut waits_for_pong = self.pinged_at.is_some_and(|it| it > heard_at);
+        if quiet >= self.ping && !waits_for_pong {
+            self.pinged_at = Some(now);
+            waits_for_pong = true;
             self.socket.send_ping();
         }
         let standing_since = self.socket.standing_since();
@@ -172,7 +172,7 @@ impl Conversation {
             self.told_progress = standing_since;
             self.reader.progressed();
         }
-        let turns = if self.pinged { 2 } else { 1 };
+        let turns = if waits_for_pong { 2 } else { 1 };
         let mut next = heard_at + self.ping * turns;
         if standing_since.is_some() {
             next = next.min(now + LOOK_AT_WRITE);
