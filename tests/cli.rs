@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod dev;
 mod settings;
 mod token;
 mod uninstall;
