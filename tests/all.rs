@@ -13,6 +13,7 @@ mod documents;
 mod encoder;
 mod fence;
 mod helpdesk;
+mod http_async;
 mod http_auth;
 mod http_channels;
 mod http_routes;

@@ -64,16 +64,17 @@ struct Found {
 /// `GET /requests/{id}`
 pub(super) async fn show(id: Segment, head: Head, progress: Arc<Progress>) -> Answered {
     let found = progress.find(&id, &head)?;
+    let (status, is_over) = (found.status, found.status.state == RequestState::Delivered);
     let body = RequestProgress {
         request_id: found.id.as_str(),
         channel_id: found.channel.id().as_str(),
-        state: match found.status.state {
+        state: match status.state {
             RequestState::Running => "running",
             RequestState::Finished => "finished",
             RequestState::Delivered => "delivered",
         },
-        rows_delivered: found.status.rows_delivered,
-        rows_queued: found.status.rows_queued,
+        rows_delivered: (!is_over).then_some(status.rows_delivered),
+        rows_queued: (!is_over).then_some(status.rows_queued),
     };
     let mut response = reply::json(StatusCode::OK, body.encode());
     put_no_store(response.headers_mut());

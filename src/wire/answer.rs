@@ -31,10 +31,12 @@ pub struct RequestProgress<'a> {
     pub channel_id: &'a str,
     /// `running`, `finished` (its end waits for a reader) or `delivered` (its end was sent).
     pub state: &'static str,
-    /// Rows that were sent.
-    pub rows_delivered: u64,
+    /// Rows that were sent; its end says how many, once that was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows_delivered: Option<u64>,
     /// Rows that wait for the channel's reader.
-    pub rows_queued: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows_queued: Option<u64>,
 }
 
 impl RequestProgress<'_> {
