@@ -42,26 +42,31 @@ async fn attached(client: &Client, transport: Transport, id: &str) -> Channel {
     channel
 }
 
-/// Waits until no statement of a stream runs any more.
+/// Waits until no statement of a stream runs any more, here and in PostgreSQL.
 async fn idle(server: &TestServer, within: Duration) {
     let began = Instant::now();
+    let connection = server.database.connect().await;
     loop {
         let stats = server.running.stats();
-        if stats.requests == 0 && stats.database.streams_busy == 0 && stats.database.cancelling == 0
-        {
+        let active = connection
+            .query_one(
+                "select count(*) from pg_stat_activity where state = 'active'
+                 and query ~ 'slow|stuck|wide' and backend_type = 'client backend'
+                 and pid <> pg_backend_pid() and datname = current_database()",
+                &[],
+            )
+            .await
+            .unwrap()
+            .get::<_, i64>(0);
+        if stats.requests == 0 && stats.database.streams_busy == 0 && active == 0 {
             break;
         }
-        assert!(began.elapsed() < within, "after {within:?}: {stats:?}");
+        assert!(
+            began.elapsed() < within,
+            "after {within:?}: {stats:?}, {active} active"
+        );
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    let active =
-        "select count(*) from pg_stat_activity where state = 'active' and query ~ 'slow|stuck|wide'
-                  and backend_type = 'client backend' and pid <> pg_backend_pid()";
-    assert_eq!(
-        server.database.value(active).await,
-        "0",
-        "PostgreSQL has heard of it"
-    );
 }
 
 #[tokio::test]
@@ -329,7 +334,7 @@ async fn a_cancel_reaches_postgresql() {
         assert_eq!(error["problem"]["type"], "request-cancelled");
         idle(&server, Duration::from_secs(1)).await;
         let took = began.elapsed();
-        assert!(took < Duration::from_millis(500), "{took:?}");
+        assert!(took < Duration::from_millis(200), "{took:?}");
     }
     let unknown = client
         .request("DELETE", "/requests/nothing?channel=tab-1")
@@ -535,31 +540,26 @@ async fn a_poll_takes_no_more_events_than_it_asks_for() {
         .expect(200)
         .await;
     let mut sequence = first.header("sequence").to_owned();
+    let mut path = String::new();
+    let mut last = 0;
     let mut events = first.json().as_array().unwrap().clone();
     assert_eq!(events.remove(0)["type"], "open");
     while events.last().is_none_or(|it| it["type"] != "done") {
-        let path = format!("/channels/tab-1?max_events=3&after={sequence}");
+        path = format!("/channels/tab-1?max_events=3&after={sequence}");
         let answer = client.get(&path).expect(200).await;
         let more = answer.json().as_array().unwrap().clone();
         assert!((1..=3).contains(&more.len()), "{more:?}");
         let next = answer.header("sequence").parse::<u64>().unwrap();
         assert_eq!(next, sequence.parse::<u64>().unwrap() + more.len() as u64);
         sequence = next.to_string();
+        last = more.len();
         events.extend(more);
     }
     assert_eq!(events.len(), 11);
     // Asked for again, the same events come again.
-    let path = format!(
-        "/channels/tab-1?max_events=3&after={}",
-        next_but(&sequence, 3)
-    );
     let again = client.get(&path).expect(200).await.json();
-    assert_eq!(again.as_array().unwrap()[..], events[8..]);
+    assert_eq!(again.as_array().unwrap()[..], events[11 - last..]);
     server.finish().await;
-}
-
-fn next_but(sequence: &str, events: u64) -> u64 {
-    sequence.parse::<u64>().unwrap() - events
 }
 
 #[tokio::test]
