@@ -12,6 +12,7 @@ mod discovery;
 mod documents;
 mod encoder;
 mod fence;
+mod fence_writes;
 mod helpdesk;
 mod http_async;
 mod http_auth;
@@ -24,6 +25,7 @@ mod streams;
 mod support;
 mod tidy;
 mod values;
+mod writes;
 mod zoo;
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Values on their way to a column against two oracles: PostgreSQL's input functions, and its
 //! `json_to_record`, which follows the rules of `json_populate_record`.
 
-use rowcast::{catalog::ColumnType, error::Result, postgres::params, query::Value};
+use rowcast::{catalog::ColumnType, error::Result, postgres::params, query::value::Value};
 use serde_json::value::RawValue;
 use tokio_postgres::Client;
 

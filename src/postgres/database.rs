@@ -8,7 +8,7 @@ use super::{
     lease::Lease,
     pool::{Pool, Share, Shares},
     read::{self, Item, Listing, RowStream},
-    write::Written,
+    write::{self, Written},
 };
 use crate::{
     catalog::{Access, Catalog},
@@ -274,8 +274,7 @@ impl Database {
         write: &Write,
         action: Option<&ActionId>,
     ) -> Result<Written> {
-        let _ = (identity, write, action);
-        Err(unbuilt())
+        write::write(&self.inner, identity, write, action).await
     }
 
     /// How many connections there are.
@@ -335,8 +334,4 @@ impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Database").finish_non_exhaustive()
     }
-}
-
-fn unbuilt() -> Error {
-    Error::internal("not built yet")
 }

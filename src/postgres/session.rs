@@ -15,6 +15,7 @@ use crate::{
     identity::{Identity, Role},
     snapshot::Snapshot,
 };
+use futures_util::TryStreamExt;
 use std::time::Duration;
 use tokio_postgres::{Column, Row, RowStream, Statement, types::ToSql};
 
@@ -133,17 +134,31 @@ pub(super) async fn read(
     }
 }
 
-/// Begins a transaction that writes.
-pub(super) async fn begin_write(lease: &mut Lease, settings: Settings<'_>) -> Result<(), Failure> {
+/// Begins a transaction that writes. A `question`, which reads only, is asked in the same round trip
+/// if this connection knows it already; its rows are handed out only if the transaction is there and
+/// has the caller's role.
+pub(super) async fn begin_write(
+    lease: &mut Lease,
+    settings: Settings<'_>,
+    question: Option<&Rendered>,
+) -> Result<Option<Result<Vec<Row>, tokio_postgres::Error>>, Failure> {
     let begin = lease.statement(SETTINGS).await.map_err(stale)?;
     lease.busy();
-    let (began, told) = tokio::join!(
+    let asked = async {
+        let question = question?;
+        let statement = lease.prepared(&question.sql)?;
+        let rows =
+            async { collect(lease.query_raw(&statement, &question.parameters).await?).await };
+        Some(rows.await)
+    };
+    let (began, told, answer) = tokio::join!(
         biased;
         lease.batch_execute(BEGIN_WRITE),
         set(lease, &begin, settings),
+        asked,
     );
     match confirm(began, told, settings.identity) {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(answer),
         Err(failure) => {
             roll_back(lease).await;
             Err(failure)
@@ -158,14 +173,76 @@ pub(super) async fn roll_back(lease: &mut Lease) {
     }
 }
 
-/// Makes a transaction's writes last.
-pub(super) async fn commit(lease: &mut Lease) -> Result<(), tokio_postgres::Error> {
-    let committed = lease.batch_execute(END).await;
-    // A commit that PostgreSQL refuses (a deferred constraint) has rolled back.
+/// Makes a transaction's writes last, calls `committed` as soon as they do, and runs one query in a
+/// read-only transaction behind it: in the same round trip, if this connection knows the query already.
+///
+/// # Errors
+/// The outer one is the commit's, and then there is nothing to be read; the inner one the query's.
+pub(super) async fn commit_and_read(
+    lease: &mut Lease,
+    settings: Settings<'_>,
+    query: &Rendered,
+    committed: impl FnOnce(),
+) -> Result<Result<(Snapshot, Vec<Row>), Failure>, tokio_postgres::Error> {
+    let commit = async {
+        let result = lease.batch_execute(END).await;
+        if result.is_ok() {
+            committed();
+        }
+        result
+    };
+    let known = lease.prepared(SETTINGS).zip(lease.prepared(&query.sql));
+    let Some((begin, statement)) = known else {
+        let result = commit.await;
+        ended(lease, &result);
+        result?;
+        return Ok(read_whole(lease, settings, query).await);
+    };
+    let rows = async { collect(lease.query_raw(&statement, &query.parameters).await?).await };
+    let (result, began, told, rows, _) = tokio::join!(
+        biased;
+        commit,
+        lease.batch_execute(BEGIN_READ),
+        set(lease, &begin, settings),
+        rows,
+        lease.simple_query_raw(END),
+    );
+    ended(lease, &result);
+    result?;
+    let read = confirm(began, told, settings.identity).and_then(|snapshot| {
+        rows.map(|rows| (snapshot, rows)).map_err(|error| {
+            lease.forget(&query.sql);
+            refused(error, Speech::Guarded)
+        })
+    });
+    Ok(read)
+}
+
+/// After a commit was answered: one that PostgreSQL refuses (a deferred constraint) has rolled back.
+fn ended(lease: &mut Lease, committed: &Result<(), tokio_postgres::Error>) {
     if committed.is_ok() || committed.as_ref().is_err_and(|it| it.code().is_some()) {
         lease.idle();
     }
-    committed
+}
+
+/// Runs one query in a read-only transaction of its own, to its end.
+pub(super) async fn read_whole(
+    lease: &mut Lease,
+    settings: Settings<'_>,
+    query: &Rendered,
+) -> Result<(Snapshot, Vec<Row>), Failure> {
+    let reading = read(lease, settings, query, Speech::Guarded).await?;
+    let rows = collect(reading.rows).await;
+    // The transaction's end was sent along with the statement.
+    lease.idle();
+    match rows {
+        Ok(rows) => Ok((reading.snapshot, rows)),
+        Err(error) => Err(refused(error, Speech::Guarded)),
+    }
+}
+
+async fn collect(rows: RowStream) -> Result<Vec<Row>, tokio_postgres::Error> {
+    rows.try_collect().await
 }
 
 /// Tells the transaction who calls.
@@ -239,12 +316,16 @@ fn is_io(error: &(dyn std::error::Error + 'static)) -> bool {
     error.is::<std::io::Error>()
 }
 
-fn refused(error: tokio_postgres::Error, speech: Speech) -> Failure {
-    // PostgreSQL says so with the code of "feature not supported", so the routine has to tell.
-    let outdated = error.as_db_error().is_some_and(|it| {
+/// Whether a statement was prepared for a table that has been altered since. PostgreSQL says so with
+/// the code of "feature not supported", so the routine has to tell.
+pub(super) fn is_outdated(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|it| {
         it.code().code() == "0A000" && it.routine() == Some("RevalidateCachedQuery")
-    });
-    if outdated {
+    })
+}
+
+fn refused(error: tokio_postgres::Error, speech: Speech) -> Failure {
+    if is_outdated(&error) {
         return Failure::Outdated(fault::fault(error, speech));
     }
     match error.code() {

@@ -8,8 +8,9 @@ pub(crate) mod read;
 mod scanner;
 pub(crate) mod syntax;
 pub mod value;
-mod write;
+pub(crate) mod write;
 
+pub(crate) use key::encode as encode_id;
 pub use read::Query;
 pub use value::Value;
 pub use write::{ActionId, Answer, Write, WriteOptions};

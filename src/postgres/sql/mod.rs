@@ -2,9 +2,12 @@
 
 mod fence;
 mod identifier;
+mod refer;
 mod select;
+mod write;
 mod writer;
 
 pub(crate) use identifier::identifier;
 pub(crate) use select::select;
+pub(crate) use write::{Fenced, Returning};
 pub(crate) use writer::{Rendered, Writer};

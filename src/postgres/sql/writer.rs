@@ -65,6 +65,21 @@ impl Writer {
         self.sql(&params::list_expression(&column.type_, number))
     }
 
+    /// Appends a parameter that is a JSON text.
+    pub(crate) fn json(&mut self, json: &str) -> &mut Self {
+        self.rendered.parameters.push(Value::trusted(json));
+        let number = self.rendered.parameters.len();
+        self.sql(&format!("${number}::json"))
+    }
+
+    /// Appends a parameter that is an array of texts.
+    pub(crate) fn texts(&mut self, texts: &[String]) -> &mut Self {
+        let json = serde_json::Value::from(texts).to_string();
+        self.sql("array(select json_array_elements_text(")
+            .json(&json)
+            .sql("))")
+    }
+
     /// Appends the equality operator of the column's type. The type's own operator need not be in the
     /// search path; PostgreSQL's own are found by their name alone, for operands of any types.
     pub(crate) fn equals(&mut self, column: &Column) -> &mut Self {

@@ -1,0 +1,133 @@
+//! A body as JSON objects whose values are left as the text that they came as.
+//!
+//! Knows nothing of columns. A name that stands twice in one object is refused: which of the two
+//! values counts would be for each reader to decide, and several read it.
+
+use crate::error::{Error, Kind, Result};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+use std::fmt;
+
+/// What a body holds.
+pub(super) enum Body<'a> {
+    /// One object.
+    One(Object<'a>),
+    /// An array of them.
+    Many(Vec<Object<'a>>),
+}
+
+/// A JSON object, in the order of the text.
+#[derive(Debug)]
+pub(super) struct Object<'a>(pub(super) Vec<(String, &'a RawValue)>);
+
+impl<'a> Body<'a> {
+    /// Reads an object or an array of objects.
+    pub(super) fn read(body: &'a [u8]) -> Result<Self> {
+        let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+        match first {
+            Some(b'{') => Ok(Self::One(parse(body)?)),
+            Some(b'[') => Ok(Self::Many(parse(body)?)),
+            Some(_) => Err(malformed(
+                "The body is neither a JSON object nor an array of them.",
+            )),
+            None => Err(malformed("The body is empty; a JSON object is expected.")),
+        }
+    }
+}
+
+impl<'a> Object<'a> {
+    /// Reads one object.
+    pub(super) fn read(body: &'a [u8]) -> Result<Self> {
+        match Body::read(body)? {
+            Body::One(object) => Ok(object),
+            Body::Many(_) => Err(malformed("The body is an array; an object is expected.")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Members)
+    }
+}
+
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Object<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members: Vec<(String, &'de RawValue)> = Vec::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if members.iter().any(|(other, _)| *other == name) {
+                return Err(de::Error::custom("a name stands twice in one object"));
+            }
+            members.push((name, map.next_value()?));
+        }
+        Ok(Object(members))
+    }
+}
+
+fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T> {
+    serde_json::from_slice(body)
+        .map_err(|error| malformed(format!("The body is not read: {error}.")))
+}
+
+pub(super) fn malformed(detail: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(Kind::BodyMalformed, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_keep_order_and_text() {
+        let Body::One(Object(members)) =
+            Body::read(br#" {"b": 1.50, "a": {"x" : [1]}, "\u0063": null} "#).expect("an object")
+        else {
+            panic!("an object");
+        };
+        let members: Vec<(&str, &str)> = members
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.get()))
+            .collect();
+        assert_eq!(
+            members,
+            [("b", "1.50"), ("a", r#"{"x" : [1]}"#), ("c", "null")]
+        );
+        assert!(matches!(Body::read(b"[{},{}]"), Ok(Body::Many(many)) if many.len() == 2));
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for body in [
+            "",
+            "  ",
+            "1",
+            "null",
+            "\"a\"",
+            "{",
+            "[1]",
+            "[{}",
+            "{}{}",
+            "{\"a\":1,\"a\":1}",
+            "{\"a\":1,\"\\u0061\":1}",
+            "{a:1}",
+            "{\"a\":NaN}",
+            "\u{feff}{}",
+        ] {
+            let error = Body::read(body.as_bytes()).err().expect(body);
+            assert_eq!(error.kind(), Kind::BodyMalformed, "{body}");
+        }
+        assert!(Body::read(b"{\"a\":\"\xff\"}").is_err());
+        assert!(Object::read(b"[]").is_err());
+    }
+}
