@@ -17,6 +17,7 @@ mod helpdesk;
 mod http_async;
 mod http_auth;
 mod http_channels;
+mod http_plain;
 mod http_routes;
 mod http_websocket;
 mod local_postgres;

@@ -27,6 +27,9 @@ use tower::ServiceExt;
 
 /// How long to wait after an accept that failed: mostly for want of open files, which takes a while.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a connection may idle between requests. It is also what the head of a later request may
+/// take, since hyper has one clock for both; the first one has its own limit.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// How long a connection that is refused may take to hear it.
 const REFUSAL: Duration = Duration::from_secs(5);
 /// When an idle connection is probed first, and between probes: a peer that is gone for good is
@@ -60,7 +63,7 @@ impl Acceptor {
         let head_timeout = Duration::from_millis(limits.request_head_timeout_ms);
         Self {
             stack,
-            http: Arc::new(http(limits, head_timeout)),
+            http: Arc::new(http(limits, head_timeout.max(KEEP_ALIVE))),
             capacity,
             head_timeout,
             stall: Duration::from_millis(limits.write_stall_ms),
@@ -172,14 +175,14 @@ impl Acceptor {
     }
 }
 
-fn http(limits: &Limits, head_timeout: Duration) -> auto::Builder<TokioExecutor> {
+fn http(limits: &Limits, idle: Duration) -> auto::Builder<TokioExecutor> {
     // What is moderately too long is answered with a problem document; only what is far too long is
     // cut off by hyper, with an empty answer.
     let head_bytes = (2 * (limits.header_bytes_max + limits.url_bytes_max)).max(64 << 10);
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(head_timeout)
+        .header_read_timeout(idle)
         .max_buf_size(head_bytes)
         .half_close(false);
     http.http2()
@@ -192,8 +195,8 @@ fn http(limits: &Limits, head_timeout: Duration) -> auto::Builder<TokioExecutor>
     http
 }
 
-/// Resolves for a client that connects and asks for nothing. Until it has sent enough to tell which
-/// HTTP it speaks, no time-out of hyper's runs.
+/// Resolves for a client that connects and has sent no whole head in time. Until it has sent enough
+/// to tell which HTTP it speaks, no time-out of hyper's runs at all.
 async fn silence(connection: Connection, patience: Duration) {
     tokio::time::sleep(patience).await;
     if connection.has_asked() {
@@ -221,4 +224,58 @@ async fn refuse(tcp: TcpStream) {
         .keep_alive(false)
         .serve_connection(TokioIo::new(tcp), service);
     let _ = tokio::time::timeout(REFUSAL, served).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::Config, server::stack};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use warp::{Filter, Reply};
+
+    /// Serves these routes and returns what one connection gets for requests sent one by one.
+    async fn ask(
+        routes: impl Filter<Extract = (http::Response<&'static str>,), Error = std::convert::Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+        paths: &[&str],
+    ) -> Vec<String> {
+        let config = Config::default();
+        let routes = routes.map(Reply::into_response).boxed();
+        let stack = stack::stack(&config, routes).unwrap();
+        let acceptor = Acceptor::new(&config.limits, stack, Capacity::new(&config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let patience = Duration::from_secs(5);
+        let running = tokio::spawn(acceptor.run(listener, stop.clone(), patience));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let mut answers = Vec::new();
+        for path in paths {
+            let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+            client.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = vec![0; 4096];
+            let read = client.read(&mut answer).await.unwrap();
+            answers.push(String::from_utf8_lossy(&answer[..read]).into_owned());
+        }
+        stop.cancel();
+        running.await.unwrap();
+        answers
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_its_caller_a_500_and_nobody_the_connection() {
+        let routes = warp::path::full().map(|path: warp::path::FullPath| {
+            assert_ne!(path.as_str(), "/boom", "a secret of the handler");
+            http::Response::new("fine")
+        });
+        let answers = ask(routes, &["/", "/boom", "/"]).await;
+        assert!(answers[0].starts_with("HTTP/1.1 200 "));
+        assert!(answers[1].starts_with("HTTP/1.1 500 "), "{}", answers[1]);
+        assert!(answers[1].contains("application/problem+json"));
+        assert!(!answers[1].contains("secret"));
+        assert!(answers[2].starts_with("HTTP/1.1 200 "));
+    }
 }
