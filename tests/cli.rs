@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod dev;
+mod serve;
 mod settings;
 mod token;
 mod uninstall;
