@@ -290,8 +290,8 @@ impl<'a> Discovery<'a> {
                 let target = self.found.relation(reference.target);
                 if let Some(target) = target.filter(|it| !own && !exposed.contains(&it.oid)) {
                     warnings.push(format!(
-                        "{name} refers to {target}, which is not exposed: nobody may be shown to see \
-                         a row there, so writes may not set {}",
+                        "{name} refers to {target}, which is not exposed: nothing but the foreign key \
+                         holds writes back that set {}, and it tells which rows exist there",
                         reference
                             .columns
                             .iter()
