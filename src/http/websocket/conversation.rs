@@ -52,34 +52,38 @@ impl Conversation {
         reader: Reader,
         commands: Commands,
         ping: Duration,
-    ) -> Self {
-        Self {
+    ) -> Box<Self> {
+        Box::new(Self {
             socket,
             reader,
             commands,
             ping,
             pinged_at: None,
             told_progress: None,
-        }
+        })
     }
 
     /// Talks until one side closes. Dropping this detaches the reader and closes the socket.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self: Box<Self>) {
         self.say(self.reader.open_event());
-        let mut look = std::pin::pin!(tokio::time::sleep(self.ping));
-        let next = loop {
-            match self.step(look.as_mut()).await {
-                Next::GoOn => {}
-                next => break next,
-            }
-        };
-        let Self { socket, reader, .. } = self;
+        let next = self.talk().await;
+        let Self { socket, reader, .. } = *self;
         // The channel is free for its next reader while this socket says goodbye.
         drop(reader);
         match next {
-            Next::Close(reason) => close(socket, reason).await,
-            Next::Echo(code) => end(socket, code, "").await,
+            Next::Close(reason) => Box::pin(close(socket, reason)).await,
+            Next::Echo(code) => Box::pin(end(socket, code, "")).await,
             Next::GoOn | Next::Gone => {}
+        }
+    }
+
+    async fn talk(&mut self) -> Next {
+        let mut look = std::pin::pin!(tokio::time::sleep(self.ping));
+        loop {
+            match self.step(look.as_mut()).await {
+                Next::GoOn => {}
+                next => return next,
+            }
         }
     }
 
@@ -137,7 +141,10 @@ impl Conversation {
             Happened::Ended(None) => return Next::Gone,
             Happened::Message(Message::Close(code)) => return Next::Echo(code.unwrap_or(NORMAL)),
             Happened::Message(Message::Ping(_) | Message::Pong) => return Next::GoOn,
-            Happened::Message(Message::Text(text)) => self.commands.run(&text, channel).await,
+            // Boxed, and so is the goodbye below: what is rare takes no room in an idle socket.
+            Happened::Message(Message::Text(text)) => {
+                Box::pin(self.commands.run(&text, channel)).await
+            }
             Happened::Message(Message::Binary) => self.refuse("A command is a text message."),
             Happened::Message(Message::TooLarge) => self.refuse("The message is too large."),
         };

@@ -82,7 +82,9 @@ impl Sockets {
             let Some((stream, first)) = taken_over(upgraded) else {
                 return;
             };
-            let talk = talk(Socket::new(stream, first, message_bytes_max));
+            // Boxed, so that it is not moved about inside of this task, which would hold room for it
+            // in each of its places.
+            let talk = Box::pin(talk(Socket::new(stream, first, message_bytes_max)));
             cut.run_until_cancelled(talk).await;
         });
         response
@@ -152,3 +154,17 @@ const MALFORMED: u16 = 4000;
 const UNAVAILABLE: u16 = 4150;
 /// What a close frame has room for (RFC 6455 section 5.5, less the code).
 const REASON_BYTES_MAX: usize = 123;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<A, F: Future>(_: impl FnOnce(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_socket_is_small() {
+        assert!(size_of::<Conversation>() <= 512);
+        assert!(size_of_future(Conversation::run) <= 640);
+    }
+}
