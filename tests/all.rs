@@ -11,6 +11,7 @@ mod cli;
 mod discovery;
 mod documents;
 mod encoder;
+mod feed;
 mod fence;
 mod fence_writes;
 mod helpdesk;

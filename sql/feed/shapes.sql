@@ -4,7 +4,8 @@
 -- what belongs to no relation: roles, and the labels of enums.
 --
 -- Digests are compared with each other only. Transaction ids (`xmin`) stand in for contents where
--- a change back and forth must not go unseen: a trigger that was disabled for a moment.
+-- a change back and forth must not go unseen: a trigger that was disabled for a moment. The file
+-- stands apart: another one means other rows, but nothing else that would have to be learnt.
 with recursive tracked (relation) as (
     (
         select c.oid
@@ -21,7 +22,7 @@ with recursive tracked (relation) as (
 ),
 parts (relation, part) as (
     select c.oid, hash_record_extended(row(
-        1, c.relname, c.relnamespace, c.relkind, c.relfilenode, c.relowner, c.relrowsecurity,
+        1, c.relname, c.relnamespace, c.relkind, c.relowner, c.relrowsecurity,
         c.relforcerowsecurity, c.relispartition, c.relacl, c.reloptions), 0)
     from tracked t join pg_class c on c.oid = t.relation
     union all
@@ -67,6 +68,7 @@ parts (relation, part) as (
     union all
     select 0, hash_record_extended(row(12, e.oid, e.enumlabel), 0) from pg_enum e
 )
-select p.relation, bit_xor(p.part) as shape
+select p.relation, bit_xor(p.part) as shape, coalesce(max(c.relfilenode), 0) as file
 from parts p
+left join pg_class c on c.oid = p.relation
 group by p.relation

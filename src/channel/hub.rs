@@ -257,7 +257,8 @@ impl Hub {
         lock(&self.registry).organizations.keys().cloned().collect()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether nobody is online.
+    pub fn is_empty(&self) -> bool {
         lock(&self.registry).groups.is_empty()
     }
 

@@ -39,7 +39,7 @@ pub(super) mod reason {
 pub(super) struct Touch {
     pub(super) resource: Arc<Resource>,
     /// The keys to read again, each once.
-    pub(super) keys: Vec<TouchedKey>,
+    pub(super) keys: Vec<Arc<TouchedKey>>,
     places: HashMap<Vec<Arc<str>>, usize>,
     /// Who has to fetch everything again, and why.
     pub(super) reset: Option<(Whose, &'static str)>,
@@ -48,7 +48,7 @@ pub(super) struct Touch {
 }
 
 /// A key that was written.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct TouchedKey {
     pub(super) key: Vec<Arc<str>>,
     /// Whose the row was after any of the writes, as far as it is known.
@@ -183,6 +183,17 @@ impl Touched {
 }
 
 impl Touch {
+    /// Forgets the keys that nobody is to hear of.
+    pub(super) fn keep(&mut self, anybody: impl Fn(&Whose) -> bool) {
+        self.keys.retain(|it| anybody(&it.owners));
+        let places = self.keys.iter().enumerate();
+        self.places = places.map(|(place, it)| (it.key.clone(), place)).collect();
+    }
+
+    pub(super) fn find(&self, key: &[Arc<str>]) -> Option<&TouchedKey> {
+        self.places.get(key).map(|place| &*self.keys[*place])
+    }
+
     fn add(&mut self, entry: &Entry, concern: &Concern, whole: Option<&'static str>) {
         if entry.hint == Hint::Truncate {
             return match concern.meaning {
@@ -209,20 +220,20 @@ impl Touch {
     fn key(&mut self, entry: &Entry, key: &[Arc<str>], whose: Whose) {
         let action = entry.action.clone().map_or(Actions::None, Actions::One);
         if let Some(place) = self.places.get(key) {
-            let known = &mut self.keys[*place];
+            let known = Arc::make_mut(&mut self.keys[*place]);
             known.owners.add(whose);
             known.actions = known.actions.merged(&action);
             known.writers.add(entry.xid);
             return;
         }
         self.places.insert(key.to_vec(), self.keys.len());
-        self.keys.push(TouchedKey {
+        self.keys.push(Arc::new(TouchedKey {
             key: key.to_vec(),
             owners: whose,
             actions: action,
             inserted: entry.hint == Hint::Insert,
             writers: Writers::One(entry.xid),
-        });
+        }));
     }
 
     fn see(&mut self, whose: Whose, xid: Xid) {
@@ -231,6 +242,8 @@ impl Touch {
                 known.add(whose);
                 writers.add(xid);
             }
+            // A summary does not say which transactions there were.
+            none if xid == 0 => *none = Some((whose, Writers::Several)),
             none => *none = Some((whose, Writers::One(xid))),
         }
     }

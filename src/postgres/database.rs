@@ -210,6 +210,28 @@ impl Database {
         Ok(access)
     }
 
+    /// What a role may do with a catalog that may no longer be the one in force: for the feed, which
+    /// works by one catalog until it has taken up the next.
+    ///
+    /// # Errors
+    /// As [`Database::access`].
+    pub(crate) async fn access_to(
+        &self,
+        catalog: &Arc<Catalog>,
+        role: &Role,
+    ) -> Result<Arc<Access>> {
+        if Arc::ptr_eq(&self.catalog(), catalog) {
+            let access = self.access(role).await?;
+            if Arc::ptr_eq(access.catalog(), catalog) {
+                return Ok(access);
+            }
+        }
+        let connection = self.inner.plain.get().await?;
+        discovery::access(&connection, catalog.clone(), role)
+            .await
+            .map(Arc::new)
+    }
+
     /// A connection outside the pools, checked and set up like theirs: for the feed.
     ///
     /// # Errors

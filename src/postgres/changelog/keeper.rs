@@ -7,6 +7,7 @@
 use super::{
     plan::{self, Plan},
     relations::{self, Relations, Shapes},
+    trim,
 };
 use crate::{
     catalog::Oid,
@@ -175,6 +176,7 @@ impl Keeper {
         let followed: Vec<(Oid, i64)> = shapes
             .into_iter()
             .filter(|(relation, _)| !plan.concerns(*relation).is_empty())
+            .map(|(relation, shape)| (relation, shape.digest()))
             .collect();
         let (relations, shapes): (Vec<Oid>, Vec<i64>) = followed.into_iter().unzip();
         self.connection
@@ -182,6 +184,15 @@ impl Keeper {
             .await
             .map_err(refused)?;
         Ok(())
+    }
+
+    /// Cuts the log to what was not visible `retention` ago, or to less if it is larger than
+    /// `bytes_max`. Nothing if another server is at it.
+    ///
+    /// # Errors
+    /// `DatabaseUnavailable`.
+    pub async fn trim(&self, retention: Duration, bytes_max: u64) -> Result<()> {
+        trim::trim(&self.connection, retention, bytes_max).await
     }
 
     /// Removes everything of rowcast's from the database: triggers, functions, the schema. Returns

@@ -11,12 +11,13 @@ mod plan;
 mod relations;
 mod states;
 mod texts;
+mod trim;
 mod view;
 
 pub use entry::{Entry, Hint};
 pub use keeper::{Keeper, Progress};
 pub use personal::{Personal, PersonalReader, PersonalReaders, Seen};
 pub use plan::{Concern, Meaning, Owner, Plan};
-pub use relations::Shapes;
+pub use relations::{Shape, Shapes};
 pub use states::{Asked, Rows, State};
 pub use view::{Look, News, Readers, View, Wanted};

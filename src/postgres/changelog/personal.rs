@@ -2,13 +2,14 @@
 //! it sees now, and whether what it sees has changed otherwise.
 //!
 //! Row-level security may run anything, for any time, so this happens on connections of its own,
-//! each identity under its own time limit, while the feed goes on. The views only have to stay open
-//! until the transactions here have found their snapshots.
+//! each identity under its own time limit, while the feed goes on. A reader is a pair of connections,
+//! one for each state, and gives the views back as soon as its two transactions have found their
+//! snapshots.
 
 use super::{
     flight::{Sent, in_order},
     plan::Plan,
-    states::{Asked, Rows, encoded, number, rows_statement, unreadable},
+    states::{Asked, Rows, encoded, rows_statement, unreadable},
     view::{View, query, simple},
 };
 use crate::{
@@ -31,12 +32,15 @@ const RELEASE: &str = "rollback to savepoint one; release savepoint one";
 /// What PostgreSQL is given beyond our own clock, so that it ends by itself what we gave up.
 const GRACE: Duration = Duration::from_millis(100);
 
+/// A connection for the state before, and one for the state after.
+type Pair = [Connection; 2];
+
 /// The connections on which is read as one identity or another.
 #[derive(Debug)]
 pub struct PersonalReaders {
     database: Database,
     // A std lock: held for a push or a pop.
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<Pair>>,
     permits: Arc<Semaphore>,
     max: usize,
 }
@@ -85,15 +89,15 @@ impl PersonalReaders {
             let idle = self.idle.lock();
             idle.unwrap_or_else(PoisonError::into_inner).pop()
         };
-        let connection = loop {
+        let pair = loop {
             match idle() {
-                Some(connection) if connection.is_closed() => {}
-                Some(connection) => break connection,
-                None => break self.open().await?,
+                Some(pair) if pair.iter().any(|it| it.is_closed()) => {}
+                Some(pair) => break pair,
+                None => break [self.open().await?, self.open().await?],
             }
         };
         Ok(PersonalReader {
-            connection: Some(connection),
+            pair: Some(pair),
             readers: self.clone(),
             _permit: permit,
         })
@@ -120,10 +124,10 @@ impl PersonalReaders {
     }
 }
 
-/// A connection on which is read as one identity.
+/// A pair of connections on which is read as one identity.
 #[derive(Debug)]
 pub struct PersonalReader {
-    connection: Option<Connection>,
+    pair: Option<Pair>,
     readers: Arc<PersonalReaders>,
     _permit: OwnedSemaphorePermit,
 }
@@ -138,26 +142,38 @@ impl PersonalReader {
         mut self,
         plan: &Plan,
         identity: &Identity,
-        before: &View,
-        after: &View,
+        (before, after): (Arc<View>, Arc<View>),
         questions: &[Personal],
         limit: Duration,
     ) -> Result<Vec<Option<Seen>>> {
-        let connection = self
-            .connection
-            .take()
-            .expect("it is there until it is used");
-        let cancel = connection.cancel_token();
-        let seeing = see(&connection, plan, identity, before, after, questions, limit);
+        let pair = self.pair.take().expect("it is there until it is used");
+        let cancels = pair.each_ref().map(|it| it.cancel_token());
+        let seeing = async {
+            let half = |connection, view, state| Half {
+                connection,
+                plan,
+                identity,
+                view,
+                state,
+                limit,
+            };
+            let one = half(&pair[0], before, When::Before).see(questions);
+            let other = half(&pair[1], after, When::After).see(questions);
+            tokio::try_join!(one, other)
+        };
         match tokio::time::timeout(limit + GRACE, seeing).await {
-            Ok(Ok(seen)) => {
-                self.connection = Some(connection);
-                Ok(seen)
+            Ok(Ok((before, after))) => {
+                self.pair = Some(pair);
+                let both = before.into_iter().zip(after);
+                Ok(both.map(|(before, after)| seen(before?, after?)).collect())
             }
             Ok(Err(error)) => Err(error),
             Err(_) => {
-                // The connection goes; what runs on it in PostgreSQL is ended.
-                let _ = tokio::time::timeout(GRACE, cancel.cancel_query(NoTls)).await;
+                // The connections go; what runs on them in PostgreSQL is ended.
+                let [one, other] = cancels;
+                let cancelled =
+                    async { tokio::join!(one.cancel_query(NoTls), other.cancel_query(NoTls)) };
+                let _ = tokio::time::timeout(GRACE, cancelled).await;
                 Err(Error::new(
                     Kind::StatementTimeout,
                     "row-level security took too long",
@@ -169,112 +185,137 @@ impl PersonalReader {
 
 impl Drop for PersonalReader {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take().filter(|it| !it.is_closed()) {
+        if let Some(pair) = self.pair.take() {
             let idle = self.readers.idle.lock();
-            idle.unwrap_or_else(PoisonError::into_inner)
-                .push(connection);
+            idle.unwrap_or_else(PoisonError::into_inner).push(pair);
         }
     }
+}
+
+/// Which of the two states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    Before,
+    After,
+}
+
+/// The reading in one of the two states.
+struct Half<'a> {
+    connection: &'a Connection,
+    plan: &'a Plan,
+    identity: &'a Identity,
+    view: Arc<View>,
+    state: When,
+    limit: Duration,
 }
 
 /// The prepared statements of one question.
 struct Prepared {
-    visible: Statement,
-    rows: Statement,
+    keys: Statement,
     digest: Option<Statement>,
     encoder: RowEncoder,
 }
 
-async fn see(
-    connection: &Connection,
-    plan: &Plan,
-    identity: &Identity,
-    before: &View,
-    after: &View,
-    questions: &[Personal],
-    limit: Duration,
-) -> Result<Vec<Option<Seen>>> {
-    let settings = connection
-        .statement(SETTINGS)
-        .await
-        .map_err(fault::unavailable)?;
-    let mut prepared = Vec::with_capacity(questions.len());
-    for question in questions {
-        prepared.push(prepare(connection, plan, question).await?);
-    }
-    let timeout = limit.as_millis().to_string();
-    let session: [&(dyn ToSql + Sync); 4] = [&&*identity.role.0, &&*identity.claims, &timeout, &""];
-    // No parameter can hold the organization of nobody, and no row is nobody's.
-    let organization = match identity.organization.is_none() {
-        true => "",
-        false => &*identity.organization.0,
-    };
-    let parts: Vec<Vec<Vec<&str>>> = questions.iter().map(|it| it.asked.parameters()).collect();
-    let parameters: Vec<Parameters<'_>> = questions
-        .iter()
-        .zip(&parts)
-        .map(|(it, parts)| Parameters::new(plan, it, parts, &organization))
-        .collect();
-    let begin = [before, after].map(|view| {
-        let name = view.exported().unwrap_or_default();
-        format!(
-            "begin isolation level repeatable read read only; set transaction snapshot '{name}'"
-        )
-    });
-
-    let mut flight: Vec<Sent<'_, _>> = Vec::new();
-    for (half, begin) in begin.iter().enumerate() {
-        flight.push(simple(connection, begin));
-        flight.push(query(connection, &settings, &session));
-        for (it, parameters) in prepared.iter().zip(&parameters) {
-            let Some(it) = it else { continue };
-            let keys = if half == 0 { &it.visible } else { &it.rows };
-            flight.push(simple(connection, MARK));
-            flight.push(query(connection, keys, &parameters.keys));
-            flight.push(simple(connection, RELEASE));
-            if let Some(digest) = &it.digest {
-                flight.push(simple(connection, MARK));
-                flight.push(query(connection, digest, &parameters.digest));
-                flight.push(simple(connection, RELEASE));
-            }
-        }
-        flight.push(simple(connection, "rollback"));
-    }
-    let answers = in_order(flight).await;
-    Answers(answers.into_iter()).read(identity, &prepared)
+/// What one half found: the rows, without their contents for the state before, and the digest.
+struct Found {
+    rows: Rows,
+    digest: Digest,
 }
 
-/// `None`: the schema has moved on.
-async fn prepare(
-    connection: &Connection,
-    plan: &Plan,
-    question: &Personal,
-) -> Result<Option<Prepared>> {
-    let resource = &question.asked.resource;
-    let texts = plan.texts(resource);
-    let (sql, encoder) = rows_statement(plan, resource, &question.columns);
-    let statement = async |sql: &str| match connection.statement(sql).await {
-        Ok(statement) => Ok(Some(statement)),
-        Err(error) => unreadable(error).map(|()| None),
-    };
-    let digest = match question.compare {
-        true => statement(&texts.digest).await?,
-        false => None,
-    };
-    let (visible, rows) = (statement(&texts.visible).await?, statement(&sql).await?);
-    let rows = rows.filter(|it| encoder.check(it.columns()).is_ok());
-    if rows.is_none() {
-        connection.forget(&sql);
+impl Half<'_> {
+    async fn see(self, questions: &[Personal]) -> Result<Vec<Option<Found>>> {
+        let connection = self.connection;
+        let settings = connection
+            .statement(SETTINGS)
+            .await
+            .map_err(fault::unavailable)?;
+        let mut prepared = Vec::with_capacity(questions.len());
+        for question in questions {
+            prepared.push(self.prepare(question).await?);
+        }
+        let timeout = self.limit.as_millis().to_string();
+        let identity = self.identity;
+        let session: [&(dyn ToSql + Sync); 4] =
+            [&&*identity.role.0, &&*identity.claims, &timeout, &""];
+        // No parameter can hold the organization of nobody, and no row is nobody's.
+        let organization = match identity.organization.is_none() {
+            true => "",
+            false => &*identity.organization.0,
+        };
+        let parts: Vec<_> = questions.iter().map(|it| it.asked.parameters()).collect();
+        let parameters: Vec<Parameters<'_>> = questions
+            .iter()
+            .zip(&parts)
+            .map(|(it, parts)| Parameters::new(self.plan, it, parts, &organization))
+            .collect();
+        let name = self.view.exported().unwrap_or_default();
+        let begin = format!(
+            "begin isolation level repeatable read read only; set transaction snapshot '{name}'"
+        );
+
+        let entering = vec![
+            simple(connection, &begin),
+            query(connection, &settings, &session),
+        ];
+        let mut reading: Vec<Sent<'_, _>> = Vec::new();
+        for (it, parameters) in prepared.iter().zip(&parameters) {
+            let Some(it) = it else { continue };
+            reading.push(simple(connection, MARK));
+            reading.push(query(connection, &it.keys, &parameters.keys));
+            reading.push(simple(connection, RELEASE));
+            if let Some(digest) = &it.digest {
+                reading.push(simple(connection, MARK));
+                reading.push(query(connection, digest, &parameters.digest));
+                reading.push(simple(connection, RELEASE));
+            }
+        }
+        reading.push(simple(connection, "rollback"));
+        let view = self.view;
+        let entered = async {
+            let answers = in_order(entering).await;
+            // The snapshot has been found or never will be.
+            drop(view);
+            answers
+        };
+        let (entered, answers) = tokio::join!(biased; entered, in_order(reading));
+        check(entered, identity)?;
+        let mut answers = Answers(answers.into_iter());
+        prepared
+            .iter()
+            .map(|it| answers.read(it.as_ref()))
+            .collect()
     }
-    Ok(match (visible, rows) {
-        (Some(visible), Some(rows)) if question.compare == digest.is_some() => Some(Prepared {
-            visible,
-            rows,
+
+    /// `None`: the schema has moved on.
+    async fn prepare(&self, question: &Personal) -> Result<Option<Prepared>> {
+        let resource = &question.asked.resource;
+        let texts = self.plan.texts(resource);
+        let columns: &[usize] = match self.state {
+            When::Before => &[],
+            When::After => &question.columns,
+        };
+        let (sql, encoder) = rows_statement(self.plan, resource, columns, true);
+        let statement = async |sql: &str| match self.connection.statement(sql).await {
+            Ok(statement) => Ok(Some(statement)),
+            Err(error) => unreadable(error).map(|()| None),
+        };
+        let digest = match question.compare {
+            true => statement(&texts.digest).await?,
+            false => None,
+        };
+        let keys = statement(&sql)
+            .await?
+            .filter(|it| encoder.check(it.columns()).is_ok());
+        if keys.is_none() {
+            self.connection.forget(&sql);
+        }
+        let complete = question.compare == digest.is_some();
+        Ok(keys.filter(|_| complete).map(|keys| Prepared {
+            keys,
             digest,
             encoder,
-        }),
-        _ => None,
-    })
+        }))
+    }
 }
 
 /// The parameters of one question's statements.
@@ -305,6 +346,19 @@ impl<'a> Parameters<'a> {
 
 type Answer = Result<Vec<Row>, tokio_postgres::Error>;
 
+/// Whether the transaction is in its state and has the identity's role.
+fn check(entered: Vec<Answer>, identity: &Identity) -> Result<()> {
+    let mut entered = entered.into_iter();
+    let mut next = || entered.next().unwrap_or(Ok(Vec::new()));
+    next().map_err(fault::unavailable)?;
+    let settings = next().map_err(refused)?;
+    let role = settings.first().map(|row| row.get::<_, &str>("role"));
+    match role == Some(&*identity.role.0) {
+        true => Ok(()),
+        false => Err(role_not_allowed()),
+    }
+}
+
 /// The answers of a flight, in the order in which its statements were sent.
 struct Answers(std::vec::IntoIter<Answer>);
 
@@ -313,42 +367,22 @@ impl Answers {
         self.0.next().unwrap_or(Ok(Vec::new()))
     }
 
-    fn read(
-        mut self,
-        identity: &Identity,
-        prepared: &[Option<Prepared>],
-    ) -> Result<Vec<Option<Seen>>> {
-        let mut halves = Vec::with_capacity(2);
-        for _ in 0..2 {
-            self.next().map_err(fault::unavailable)?;
-            let settings = self.next().map_err(refused)?;
-            let role = settings.first().map(|row| row.get::<_, &str>("role"));
-            if role != Some(&*identity.role.0) {
-                return Err(role_not_allowed());
-            }
-            let mut half = Vec::with_capacity(prepared.len());
-            for it in prepared {
-                half.push(match it {
-                    None => None,
-                    Some(it) => {
-                        let keys = self.one()?;
-                        let digest = match it.digest {
-                            Some(_) => self.one()?,
-                            None => Some(Vec::new()),
-                        };
-                        keys.zip(digest)
-                    }
-                });
-            }
-            self.next().map_err(fault::unavailable)?;
-            halves.push(half);
-        }
-        let after = halves.pop().unwrap_or_default();
-        let before = halves.pop().unwrap_or_default();
-        let pairs = before.into_iter().zip(after).zip(prepared);
-        Ok(pairs
-            .map(|((before, after), it)| seen(before?, after?, it.as_ref()?))
-            .collect())
+    /// What was found for one question; `None` if it could not be.
+    fn read(&mut self, it: Option<&Prepared>) -> Result<Option<Found>> {
+        let Some(it) = it else { return Ok(None) };
+        let rows = self.one()?;
+        let digest = match it.digest {
+            Some(_) => self.one()?,
+            None => Some(Vec::new()),
+        };
+        let (Some(rows), Some(digests)) = (rows, digest) else {
+            return Ok(None);
+        };
+        let rows = encoded(&rows, &it.encoder);
+        Ok(rows.map(|rows| Found {
+            rows,
+            digest: digest_of(&digests),
+        }))
     }
 
     /// The rows of one statement behind its savepoint; `None` if it failed.
@@ -363,21 +397,17 @@ impl Answers {
     }
 }
 
-fn seen(before: (Vec<Row>, Vec<Row>), after: (Vec<Row>, Vec<Row>), it: &Prepared) -> Option<Seen> {
+fn seen(before: Found, after: Found) -> Option<Seen> {
     Some(Seen {
-        before: before
-            .0
-            .iter()
-            .map(|row| number(row, 0))
-            .collect::<Option<_>>()?,
-        after: encoded(&after.0, &it.encoder)?,
-        changed: digest(&before.1) != digest(&after.1),
+        before: before.rows.into_iter().map(|(number, _)| number).collect(),
+        after: after.rows,
+        changed: before.digest != after.digest,
     })
 }
 
 type Digest = Option<(i64, Option<String>, Option<String>)>;
 
-fn digest(rows: &[Row]) -> Digest {
+fn digest_of(rows: &[Row]) -> Digest {
     let row = rows.first()?;
     Some((row.get(0), row.get(1), row.get(2)))
 }

@@ -130,6 +130,11 @@ impl Plan {
         &self.catalog
     }
 
+    /// Relations outside the exposed schemas that matter nevertheless.
+    pub fn others(&self) -> &[Oid] {
+        &self.others
+    }
+
     /// What an entry of this relation means; empty for one that is no longer followed.
     pub fn concerns(&self, relation: Oid) -> &[Concern] {
         self.concerns.get(&relation).map_or(&[], Vec::as_slice)

@@ -9,13 +9,38 @@ use crate::{
     postgres::{connection::Connection, migrate::refused, sql::identifier},
 };
 use std::collections::{HashMap, HashSet};
+use tokio_postgres::Row;
 
 const RELATIONS: &str = include_str!("../../../sql/feed/relations.sql");
 pub(super) const SHAPES: &str = include_str!("../../../sql/feed/shapes.sql");
 
 /// Digests of everything about each relation that matters to the feed. Relation 0 is what belongs to
 /// none: roles, and the labels of enums.
-pub type Shapes = HashMap<Oid, i64>;
+pub type Shapes = HashMap<Oid, Shape>;
+
+/// All about a relation that matters to the feed, as digests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// What it is, what is logged of it, and who may see it.
+    pub schema: i64,
+    /// The file that its rows are in. A truncated or rewritten table has another.
+    pub file: u32,
+}
+
+impl Shape {
+    pub(super) fn of(row: &Row) -> (Oid, Self) {
+        let shape = Self {
+            schema: row.get(1),
+            file: row.get(2),
+        };
+        (row.get(0), shape)
+    }
+
+    /// One number for both.
+    pub(super) fn digest(self) -> i64 {
+        self.schema ^ (i64::from(self.file) << 16)
+    }
+}
 
 /// One relation.
 #[derive(Debug, Clone)]
@@ -122,5 +147,5 @@ pub(super) async fn shapes(
         .query(SHAPES, &[&schemas, &others])
         .await
         .map_err(refused)?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    Ok(rows.iter().map(Shape::of).collect())
 }

@@ -47,6 +47,9 @@ pub struct State {
 /// Rows as one role sees them: the number of the key, and the row as a JSON object.
 pub type Rows = Vec<(usize, Bytes)>;
 
+/// A statement with its parameters, all of them arrays; `None` if it could not be prepared.
+type Read<'a> = Option<(Statement, Vec<Vec<&'a str>>)>;
+
 impl Asked {
     /// Asks for these keys, in this order. Each has as many parts as the resource's key.
     pub fn new<'a>(
@@ -116,7 +119,7 @@ impl View {
         let mut reads = Vec::new();
         let mut encoders = Vec::new();
         for (it, columns) in asked {
-            let (sql, encoder) = rows_statement(plan, &it.resource, columns);
+            let (sql, encoder) = rows_statement(plan, &it.resource, columns, false);
             let statement = self.prepare(&sql).await?;
             let statement = statement.filter(|it| encoder.check(it.columns()).is_ok());
             if statement.is_none() {
@@ -173,11 +176,7 @@ impl View {
     }
 
     /// Runs statements in one round trip, each behind a savepoint of its own that `begin` sets.
-    async fn read(
-        &self,
-        begin: &str,
-        reads: &[Option<(Statement, Vec<Vec<&str>>)>],
-    ) -> Result<Vec<Option<Vec<Row>>>> {
+    async fn read(&self, begin: &str, reads: &[Read<'_>]) -> Result<Vec<Option<Vec<Row>>>> {
         let connection: &Connection = self.connection();
         let parameters: Vec<Vec<&(dyn ToSql + Sync)>> = reads
             .iter()
@@ -217,18 +216,20 @@ impl View {
     }
 }
 
-/// The statement for a resource's rows with these columns, and its encoder.
+/// The statement for a resource's rows with these columns, as one identity sees them or as all of a
+/// role do, and its encoder.
 pub(super) fn rows_statement(
     plan: &Plan,
     resource: &Resource,
     columns: &[usize],
+    personal: bool,
 ) -> (String, RowEncoder) {
     let columns: Vec<_> = columns
         .iter()
         .map(|it| &resource.columns[*it])
         .map(|it| (it, Encoding::of(&it.type_)))
         .collect();
-    let sql = plan.texts(resource).rows(&columns);
+    let sql = plan.texts(resource).rows(&columns, personal);
     let encoder = RowEncoder::new(columns.into_iter().map(|(it, how)| (&*it.name, how)));
     (sql, encoder)
 }

@@ -24,14 +24,14 @@ pub(super) struct Texts {
     /// `$1…` the parts of the keys. Answers: number, whether the row is there, whose it is, and each
     /// part of the key as JSON.
     pub(super) states: String,
-    /// `$1…` the parts of the keys, then, where `fenced`, the organization. Answers: number.
-    pub(super) visible: String,
     /// `$1` the organization, `$2…` the parts of keys to leave out. Answers: a digest.
     pub(super) digest: String,
     /// Whether rows are seen only with another row through which they belong to an organization.
     pub(super) fenced: bool,
-    /// The join of the keys with the rows, and the condition on them.
+    /// The join of the keys with the rows.
     found: String,
+    /// Where `fenced`, the condition that they are the organization's.
+    fence: String,
 }
 
 impl Texts {
@@ -71,25 +71,26 @@ impl Texts {
             ),
             _ => String::new(),
         };
-        let found = format!("from {asked} join {table} on {matches}{fence}");
-        let visible = format!("select {ASKED}.number {found}");
+        let found = format!("from {asked} join {table} on {matches}");
         Self {
             states,
-            visible,
             digest: digest(resource, owner.as_deref()),
             fenced,
             found,
+            fence,
         }
     }
 
-    /// `$1…` as in `visible`. Answers: these columns, then the number.
-    pub(super) fn rows(&self, columns: &[(&Column, Encoding)]) -> String {
+    /// `$1…` the parts of the keys, then, where `fenced` and the rows are read for one identity, the
+    /// organization. Answers: these columns, then the number.
+    pub(super) fn rows(&self, columns: &[(&Column, Encoding)], personal: bool) -> String {
         let mut sql = String::from("select ");
         for (column, encoding) in columns {
             let name = format!("{ROW}.{}", identifier(&column.name));
             write!(sql, "{}, ", encoding.select(&name)).expect("a String takes everything");
         }
-        write!(sql, "{ASKED}.number {}", self.found).expect("a String takes everything");
+        let fence = if personal { &self.fence } else { "" };
+        write!(sql, "{ASKED}.number {}{fence}", self.found).expect("a String takes everything");
         sql
     }
 }

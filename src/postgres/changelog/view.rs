@@ -10,7 +10,7 @@
 use super::{
     entry::{Entry, Xid8},
     flight::{Sent, in_order},
-    relations::{SHAPES, Shapes},
+    relations::{SHAPES, Shape, Shapes},
 };
 use crate::{
     catalog::Oid,
@@ -152,7 +152,7 @@ impl Readers {
             None => Vec::new(),
         };
         let shapes = match wanted.shapes {
-            Some(_) => Some(next()?.iter().map(|row| (row.get(0), row.get(1))).collect()),
+            Some(_) => Some(next()?.iter().map(Shape::of).collect()),
             None => None,
         };
         next()?;
@@ -178,6 +178,11 @@ impl Readers {
             news,
             shapes,
         })
+    }
+
+    /// How many more views can be opened.
+    pub fn available(&self) -> usize {
+        self.permits.available_permits()
     }
 
     /// Waits until every view has been given back, and closes the connections.
@@ -245,6 +250,27 @@ impl View {
     /// Which state it is.
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// The shapes of the relations in the exposed schemas and of these others, in this state.
+    ///
+    /// # Errors
+    /// `DatabaseUnavailable`, or as PostgreSQL says.
+    pub async fn shapes(&self, others: &[Oid]) -> Result<Shapes> {
+        let connection = self.connection();
+        let statement = self.statement(SHAPES).await.map_err(failed)?;
+        let schemas = &self.guard.readers.database.config().database.schemas;
+        let parameters: [&(dyn ToSql + Sync); 2] = [schemas, &others];
+        let mut answers = in_order(vec![
+            simple(connection, MARK),
+            query(connection, &statement, &parameters),
+            simple(connection, RELEASE),
+        ])
+        .await
+        .into_iter()
+        .skip(1);
+        let rows = answers.next().unwrap_or(Ok(Vec::new())).map_err(failed)?;
+        Ok(rows.iter().map(Shape::of).collect())
     }
 
     /// The name under which other connections find it, for as long as it is open.

@@ -1,0 +1,586 @@
+//! One pass: from what is new between two views to what everybody is told.
+//!
+//! Reads each touched row under both views once, as those see it who see all of an organization, and
+//! again as each role reads it; what is behind row-level security goes into the lanes of the
+//! identities that are online. Knows neither when a pass is due nor how views come to be.
+
+use super::{
+    decide::{Happened, Row, belongs},
+    lanes::{Job, Known, Lanes, Question, Work},
+    touched::{Referred, Touch, Touched, Whose, Writers, reason},
+};
+use crate::{
+    broker::{Address, Broker},
+    catalog::{Access, Announce, Catalog, Oid, Privileges, Resource},
+    channel::{Audience, BatchBuilder, Change, Group},
+    error::Result,
+    identity::{OrganizationId, Role},
+    postgres::{
+        Database,
+        changelog::{Asked, Plan, State, View},
+    },
+    snapshot::{Position, Version},
+    wire::event::Op,
+};
+use bytes::Bytes;
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+/// What a pass works with.
+pub(super) struct Pass<'a> {
+    pub(super) database: &'a Database,
+    pub(super) broker: &'a dyn Broker,
+    pub(super) lanes: &'a Arc<Lanes>,
+    pub(super) plan: &'a Arc<Plan>,
+    /// The state at the start; lost with its connection, if `None`.
+    pub(super) before: Option<&'a Arc<View>>,
+    pub(super) start: Version,
+    pub(super) after: &'a Arc<View>,
+    pub(super) position: Position,
+    pub(super) audience: Audience,
+}
+
+/// The touched rows of one resource, in both states.
+struct Reading {
+    before: Option<Vec<State>>,
+    after: Vec<State>,
+}
+
+/// Those who are online in one organization, by role.
+type Online = BTreeMap<OrganizationId, BTreeMap<Role, Vec<Arc<Group>>>>;
+
+/// The rows of each resource as one role reads them, by the key's number; `None`: they could not be
+/// read.
+type RoleRows = HashMap<Oid, Option<HashMap<usize, Bytes>>>;
+
+impl Pass<'_> {
+    /// Tells everybody. Afterwards everything up to the position is queued, or held for those for
+    /// whom it is still being read.
+    ///
+    /// # Errors
+    /// `DatabaseUnavailable`: then nobody was told anything, and the pass can be repeated.
+    pub(super) async fn tell(&self, mut touched: Touched) -> Result<()> {
+        let online = self.online();
+        if online.is_empty() {
+            return Ok(());
+        }
+        for touch in touched.resources.values_mut() {
+            touch.keep(|whose| {
+                whose.everybody
+                    || !whose.references.is_empty()
+                    || whose
+                        .organizations
+                        .iter()
+                        .any(|it| online.contains_key(&OrganizationId(it.clone())))
+            });
+        }
+        let readings = self.read(&mut touched).await?;
+        self.follow_references(&mut touched, &readings).await?;
+        self.follow_moves(&mut touched, &readings);
+
+        let mut roles: HashMap<Role, (Arc<Access>, RoleRows)> = HashMap::new();
+        for role in online.values().flat_map(BTreeMap::keys) {
+            if !roles.contains_key(role)
+                && let Some(access) = self.access(role).await?
+            {
+                let rows = self
+                    .rows(role, &access, &touched, &readings, &online)
+                    .await?;
+                roles.insert(role.clone(), (access, rows));
+            }
+        }
+        // Nothing below waits or fails: a batch is told whole or not at all.
+        for (organization, by_role) in &online {
+            let mut known = HashMap::new();
+            for (role, groups) in by_role {
+                let Some((access, rows)) = roles.get(role) else {
+                    continue;
+                };
+                let mut batch = BatchBuilder::new(self.start, self.position.clone());
+                let mut questions = Vec::new();
+                for touch in touched.resources.values() {
+                    let Some(allowed) = allowed(access, &touch.resource) else {
+                        continue;
+                    };
+                    let told = Told {
+                        pass: self,
+                        touch,
+                        organization,
+                        privileges: allowed,
+                        reading: readings.get(&touch.resource.relation),
+                    };
+                    if told.reset(&mut batch) {
+                        continue;
+                    }
+                    if touch.resource.restricted {
+                        questions.extend(told.question(&mut known, &mut batch));
+                    } else {
+                        told.changes(rows, &mut batch);
+                    }
+                }
+                self.ask(groups, questions);
+                if !batch.is_empty() {
+                    let to = Address::Role(organization.clone(), role.clone());
+                    self.broker.publish(&to, &batch.build());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn online(&self) -> Online {
+        let mut online = Online::new();
+        for group in self.audience.all() {
+            let identity = group.identity().clone();
+            let roles = online.entry(identity.organization.clone()).or_default();
+            roles.entry(identity.role.clone()).or_default().push(group);
+        }
+        online
+    }
+
+    /// The states of all touched keys. A resource that cannot be read is reset.
+    async fn read(&self, touched: &mut Touched) -> Result<HashMap<Oid, Reading>> {
+        let asked: Vec<Asked> = touched
+            .resources
+            .values()
+            .filter(|it| !it.keys.is_empty())
+            .map(|it| Asked::new(&it.resource, it.keys.iter().map(|it| it.key.as_slice())))
+            .collect();
+        let before = async {
+            match self.before {
+                Some(view) => view.states(self.plan, &asked).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let after = self.after.states(self.plan, &asked);
+        let (before, after) = tokio::try_join!(before, after)?;
+        let mut before = before.map(Vec::into_iter);
+        let mut readings = HashMap::new();
+        for (asked, after) in asked.iter().zip(after) {
+            let before = before.as_mut().map(|it| it.next().flatten());
+            let reading = match (before, after) {
+                (Some(None), _) | (_, None) => {
+                    touched.reset(&asked.resource, Whose::everybody(), reason::SCHEMA);
+                    continue;
+                }
+                (before, Some(after)) => Reading {
+                    before: before.flatten(),
+                    after,
+                },
+            };
+            readings.insert(asked.resource.relation, reading);
+        }
+        Ok(readings)
+    }
+
+    /// Finds the organizations of rows that belong to one through another row, where the row itself
+    /// is not there to be asked: what came and went, and what is reset as a whole.
+    async fn follow_references(
+        &self,
+        touched: &mut Touched,
+        readings: &HashMap<Oid, Reading>,
+    ) -> Result<()> {
+        let mut open: HashSet<Referred> = HashSet::new();
+        for touch in touched.resources.values() {
+            let whole = [
+                touch.reset.as_ref().map(|it| &it.0),
+                touch.visibility.as_ref().map(|it| &it.0),
+            ];
+            for whose in whole.into_iter().flatten() {
+                open.extend(whose.references.iter().cloned());
+            }
+            let reading = readings.get(&touch.resource.relation);
+            for (number, key) in touch.keys.iter().enumerate() {
+                let passed = reading.is_some_and(|it| {
+                    let before = it.before.as_ref().map(|it| it[number].present);
+                    before != Some(true) && !it.after[number].present
+                });
+                if passed {
+                    open.extend(key.owners.references.iter().cloned());
+                }
+            }
+        }
+        if open.is_empty() {
+            return Ok(());
+        }
+        let found = self.owners(open, touched).await?;
+        let resolve = |whose: &mut Whose, lost_to_everybody: bool| {
+            for referred in std::mem::take(&mut whose.references) {
+                match found.get(&referred) {
+                    Some(owners) if !owners.is_empty() => {
+                        whose.organizations.extend(owners.iter().cloned());
+                    }
+                    _ => whose.everybody |= lost_to_everybody,
+                }
+            }
+        };
+        for touch in touched.resources.values_mut() {
+            if let Some((whose, _)) = &mut touch.reset {
+                resolve(whose, true);
+            }
+            if let Some((whose, _)) = &mut touch.visibility {
+                resolve(whose, true);
+            }
+            for key in &mut touch.keys {
+                // A row of which nothing is left, not even the row that it belonged to: nobody can
+                // have looked at it through a row that nobody saw.
+                resolve(&mut Arc::make_mut(key).owners, false);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whose the referred rows are or were, in either state or by the log.
+    async fn owners(
+        &self,
+        mut open: HashSet<Referred>,
+        touched: &Touched,
+    ) -> Result<HashMap<Referred, HashSet<Arc<str>>>> {
+        let mut found: HashMap<Referred, HashSet<Arc<str>>> = HashMap::new();
+        // What the log says of the rows referred to; it may refer further.
+        let mut links: HashMap<Referred, Vec<Referred>> = HashMap::new();
+        let mut ahead: Vec<Referred> = open.iter().cloned().collect();
+        while let Some(referred) = ahead.pop() {
+            let Some(logged) = logged_owner(self.plan.catalog(), touched, &referred) else {
+                continue;
+            };
+            found
+                .entry(referred.clone())
+                .or_default()
+                .extend(logged.organizations.iter().cloned());
+            for next in &logged.references {
+                links
+                    .entry(referred.clone())
+                    .or_default()
+                    .push(next.clone());
+                if open.insert(next.clone()) {
+                    ahead.push(next.clone());
+                }
+            }
+        }
+        let mut by_column: HashMap<(Oid, i16), Vec<Arc<str>>> = HashMap::new();
+        for referred in &open {
+            let place = by_column.entry((referred.target, referred.column));
+            place.or_default().push(referred.value.clone());
+        }
+        for ((target, column), values) in by_column {
+            let Some(resource) = self.plan.catalog().relation(target) else {
+                continue;
+            };
+            let Some(index) = resource.columns.iter().position(|it| it.number == column) else {
+                continue;
+            };
+            for view in self.before.into_iter().chain([self.after]) {
+                let owners = view.owners(self.plan, resource, index, &values).await?;
+                for (value, owner) in values.iter().zip(owners) {
+                    let referred = Referred {
+                        target,
+                        column,
+                        value: value.clone(),
+                    };
+                    found.entry(referred).or_default().extend(owner);
+                }
+            }
+        }
+        // Chains of references end, so going round as often as there are links reaches their ends.
+        for _ in 0..links.len() {
+            for (from, to) in &links {
+                let owners: HashSet<Arc<str>> = to
+                    .iter()
+                    .filter_map(|it| found.get(it))
+                    .flatten()
+                    .cloned()
+                    .collect();
+                found.entry(from.clone()).or_default().extend(owners);
+            }
+        }
+        Ok(found)
+    }
+
+    /// A row that moves to another organization takes those along that belong to one through it.
+    fn follow_moves(&self, touched: &mut Touched, readings: &HashMap<Oid, Reading>) {
+        let mut moves: Vec<(Arc<Resource>, Whose)> = Vec::new();
+        for touch in touched.resources.values() {
+            let dependents = self.plan.dependents(&touch.resource);
+            let Some(reading) = readings.get(&touch.resource.relation) else {
+                continue;
+            };
+            for row in reading.rows(touch).filter(|_| !dependents.is_empty()) {
+                if let Some(whose) = row.moved() {
+                    moves.extend(dependents.iter().map(|it| (it.clone(), whose.clone())));
+                }
+            }
+        }
+        for (resource, whose) in moves {
+            touched.reset(&resource, whose, reason::MOVED);
+        }
+    }
+
+    /// What the role may do, by the plan's catalog; `None`: the role is no more.
+    async fn access(&self, role: &Role) -> Result<Option<Arc<Access>>> {
+        use crate::error::Kind;
+        match self.database.access_to(self.plan.catalog(), role).await {
+            Ok(access) => Ok(Some(access)),
+            Err(error) if error.kind() == Kind::RoleNotAllowed => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The rows that are there now and whose whole is announced, as the role reads them.
+    async fn rows(
+        &self,
+        role: &Role,
+        access: &Access,
+        touched: &Touched,
+        readings: &HashMap<Oid, Reading>,
+        online: &Online,
+    ) -> Result<RoleRows> {
+        let organizations: Vec<&OrganizationId> = online
+            .iter()
+            .filter(|(_, roles)| roles.contains_key(role))
+            .map(|(organization, _)| organization)
+            .collect();
+        let mut asked = Vec::new();
+        let mut numbers = Vec::new();
+        for touch in touched.resources.values() {
+            let resource = &touch.resource;
+            let privileges = allowed(access, resource);
+            let columns = privileges.map_or(Vec::new(), |it| columns(resource, it));
+            let told = resource.announce == Announce::Rows && !resource.restricted;
+            let (Some(reading), true) = (readings.get(&resource.relation), told) else {
+                continue;
+            };
+            if columns.is_empty() {
+                continue;
+            }
+            let wanted: Vec<usize> = (0..touch.keys.len())
+                .filter(|it| {
+                    let state = &reading.after[*it];
+                    let mut organizations = organizations.iter();
+                    organizations.any(|it| belongs(resource, state, &it.0))
+                })
+                .collect();
+            if !wanted.is_empty() {
+                let keys = wanted.iter().map(|it| touch.keys[*it].key.as_slice());
+                asked.push((Asked::new(resource, keys), columns));
+                numbers.push(wanted);
+            }
+        }
+        if asked.is_empty() {
+            return Ok(RoleRows::new());
+        }
+        let answers = self.after.rows(self.plan, role, &asked).await?;
+        let mut rows = RoleRows::new();
+        for (((asked, _), numbers), answer) in asked.iter().zip(numbers).zip(answers) {
+            let numbered = |rows: Vec<(usize, Bytes)>| {
+                let rows = rows.into_iter();
+                rows.filter_map(|(number, row)| Some((*numbers.get(number)?, row)))
+                    .collect()
+            };
+            rows.insert(asked.resource.relation, answer.map(numbered));
+        }
+        Ok(rows)
+    }
+
+    /// Sends questions into the lanes of these identities.
+    fn ask(&self, groups: &[Arc<Group>], questions: Vec<Question>) {
+        if questions.is_empty() {
+            return;
+        }
+        for group in groups {
+            let work = match self.before {
+                Some(before) => Work::Read {
+                    plan: self.plan.clone(),
+                    before: before.clone(),
+                    after: self.after.clone(),
+                    questions: questions.clone(),
+                },
+                _ => Work::Reset(
+                    questions
+                        .iter()
+                        .map(|it| it.resource.name.clone())
+                        .collect(),
+                ),
+            };
+            self.lanes.push(Job {
+                hold: group.hold(),
+                start: self.start,
+                position: self.position.clone(),
+                work,
+            });
+        }
+    }
+}
+
+/// What those of one organization and role are told of one resource.
+struct Told<'a> {
+    pass: &'a Pass<'a>,
+    touch: &'a Touch,
+    organization: &'a OrganizationId,
+    privileges: &'a Privileges,
+    reading: Option<&'a Reading>,
+}
+
+impl Told<'_> {
+    /// Whether the resource is reset, in which case nothing else is to be said of it.
+    fn reset(&self, batch: &mut BatchBuilder) -> bool {
+        let resource = &self.touch.resource;
+        let reset = self.touch.reset.as_ref();
+        let reason = match reset.filter(|it| it.0.contains(&self.organization.0)) {
+            Some((_, reason)) => reason,
+            // Rows whose key the role may not read cannot be told one by one.
+            None if self.reading.is_some() && !readable(resource, self.privileges) => {
+                if !self.rows().any(|(_, row)| self.happened(&row).is_some()) {
+                    return true;
+                }
+                reason::CHANGED
+            }
+            None => return false,
+        };
+        batch.reset(Some(resource.name.clone()), reason);
+        true
+    }
+
+    fn changes(&self, rows: &RoleRows, batch: &mut BatchBuilder) {
+        let resource = &self.touch.resource;
+        let whole = resource.announce == Announce::Rows;
+        let rows = match rows.get(&resource.relation) {
+            Some(None) => {
+                batch.reset(Some(resource.name.clone()), reason::SCHEMA);
+                return;
+            }
+            Some(Some(rows)) => Some(rows),
+            None => None,
+        };
+        for (number, row) in self.rows() {
+            let Some(happened) = self.happened(&row) else {
+                continue;
+            };
+            let (op, transient) = match happened {
+                Happened::Changed(op) => (op, false),
+                Happened::Passed => (Op::Delete, true),
+            };
+            let data = rows.and_then(|it| it.get(&number)).cloned();
+            batch.change(Change {
+                resource: resource.name.clone(),
+                key: row.after.id.clone(),
+                op,
+                version: self.pass.position.version,
+                actions: row.touched.actions.clone(),
+                row: data.filter(|_| whole && op.leaves_row()),
+                transient,
+            });
+        }
+    }
+
+    /// What is to be asked for each identity. The rows are the same for all roles.
+    fn question(
+        &self,
+        known: &mut HashMap<Oid, Arc<Vec<Known>>>,
+        batch: &mut BatchBuilder,
+    ) -> Option<Question> {
+        let resource = &self.touch.resource;
+        let visibility = self.touch.visibility.as_ref();
+        let compare = visibility
+            .filter(|it| it.0.contains(&self.organization.0))
+            .map(|it| it.1 == Writers::Several);
+        let rows = known
+            .entry(resource.relation)
+            .or_insert_with(|| Arc::new(self.known()))
+            .clone();
+        if rows.is_empty() && compare.is_none() {
+            return None;
+        }
+        if self.pass.before.is_none() || resource.key.is_empty() {
+            batch.reset(Some(resource.name.clone()), reason::UNREADABLE);
+            return None;
+        }
+        let columns = match resource.announce {
+            Announce::Rows => columns(resource, self.privileges),
+            _ => Vec::new(),
+        };
+        Some(Question {
+            resource: resource.clone(),
+            rows,
+            columns,
+            compare,
+        })
+    }
+
+    fn known(&self) -> Vec<Known> {
+        self.rows()
+            .filter(|(_, row)| self.happened(row).is_some())
+            .map(|(_, row)| Known {
+                touched: row.touched.clone(),
+                before: row.before.unwrap_or(row.after).clone(),
+                after: row.after.clone(),
+            })
+            .collect()
+    }
+
+    fn rows(&self) -> impl Iterator<Item = (usize, Row<'_>)> {
+        let reading = self.reading.into_iter();
+        reading.flat_map(|it| it.rows(self.touch)).enumerate()
+    }
+
+    fn happened(&self, row: &Row<'_>) -> Option<Happened> {
+        row.happened(&self.touch.resource, &self.organization.0)
+    }
+}
+
+impl Reading {
+    fn rows<'a>(&'a self, touch: &'a Touch) -> impl Iterator<Item = Row<'a>> {
+        let states = touch.keys.iter().zip(&self.after).enumerate();
+        states.map(|(number, (touched, after))| Row {
+            touched,
+            before: self.before.as_ref().map(|it| &it[number]),
+            after,
+        })
+    }
+}
+
+/// The role's privileges, if it may be told of the resource at all.
+fn allowed<'a>(access: &'a Access, resource: &Resource) -> Option<&'a Privileges> {
+    access
+        .resource(&resource.name)
+        .ok()
+        .and_then(|_| access.privileges(resource.relation))
+        .map(|it| &**it)
+        .filter(|it| it.select.contains(&true))
+}
+
+/// The columns that may be read.
+fn columns(resource: &Resource, privileges: &Privileges) -> Vec<usize> {
+    let readable = |it: &usize| privileges.select.get(*it) == Some(&true);
+    match self::readable(resource, privileges) {
+        true => (0..resource.columns.len()).filter(readable).collect(),
+        false => Vec::new(),
+    }
+}
+
+/// Whether the whole key may be read.
+fn readable(resource: &Resource, privileges: &Privileges) -> bool {
+    let mut key = resource.key.iter();
+    key.all(|it| privileges.select.get(*it) == Some(&true))
+}
+
+/// What the log says of the row with this value in a column that is its key.
+fn logged_owner<'a>(
+    catalog: &Catalog,
+    touched: &'a Touched,
+    referred: &Referred,
+) -> Option<&'a Whose> {
+    let resource = catalog.relation(referred.target)?;
+    let [key] = resource.key[..] else {
+        return None;
+    };
+    if resource.columns[key].number != referred.column {
+        return None;
+    }
+    let touch = touched.resources.get(&resource.name)?;
+    touch
+        .find(std::slice::from_ref(&referred.value))
+        .map(|it| &it.owners)
+}

@@ -1,0 +1,148 @@
+//! The upkeep beside the feed: it plans anew and installs when the schema has changed, and cuts the
+//! log. Owns the connection that does so.
+//!
+//! Knows nothing of batches. One task, ended by the feed's handle.
+
+use crate::{
+    catalog::Oid,
+    config::Config,
+    error::Result,
+    postgres::{
+        Database,
+        changelog::{Keeper, Plan, Shapes},
+    },
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
+
+/// How long after a failure, or a table that was busy, it is tried again: first and at most.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+
+/// How often the log is looked after.
+const TRIM_EVERY: Duration = Duration::from_secs(60);
+
+/// A plan with the shapes that it was made from.
+pub(super) type Planned = (Arc<Plan>, Shapes);
+
+/// What the upkeep tells others.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    /// Resources whose changes are not all announced, and why.
+    pub(super) not_live: Mutex<BTreeMap<Arc<str>, String>>,
+}
+
+/// The task.
+#[derive(Debug)]
+pub(super) struct Upkeep {
+    pub(super) database: Database,
+    pub(super) config: Arc<Config>,
+    pub(super) keeper: Option<Keeper>,
+    /// Asks for a new plan.
+    pub(super) replan: Arc<Notify>,
+    /// At most one plan waits to be taken up; the feed asks again if it was not the last word.
+    pub(super) planned: mpsc::Sender<Planned>,
+    pub(super) report: Arc<Report>,
+}
+
+impl Upkeep {
+    /// Works until the task is aborted; nothing is half done then that a later start does not find.
+    pub(super) async fn run(mut self, busy: bool) {
+        let mut again = busy.then(|| (Instant::now() + AGAIN.0, AGAIN.0));
+        let mut trim = Instant::now() + TRIM_EVERY;
+        loop {
+            let at = again.map_or(trim, |(at, _)| at.min(trim));
+            let asked = tokio::select! {
+                () = self.replan.notified() => true,
+                () = tokio::time::sleep_until(at) => false,
+            };
+            let due = again.is_some_and(|(at, _)| at <= Instant::now());
+            if asked || due {
+                let delay = again.map_or(AGAIN.0, |(_, delay)| (delay * 2).min(AGAIN.1));
+                again = match self.renew().await {
+                    Ok(false) => None,
+                    Ok(true) => Some((Instant::now() + delay, delay)),
+                    Err(error) => {
+                        self.failed(&error);
+                        Some((Instant::now() + delay, delay))
+                    }
+                };
+            }
+            if trim <= Instant::now() {
+                trim = Instant::now() + TRIM_EVERY;
+                if let Err(error) = self.trim().await {
+                    self.failed(&error);
+                }
+            }
+        }
+    }
+
+    /// Plans and installs; whether something has to be tried again.
+    async fn renew(&mut self) -> Result<bool> {
+        let keeper = self.keeper().await?;
+        let (plan, shapes) = keeper.plan().await?;
+        // The feed goes by the new plan at once. What is not logged yet will be reset when it is.
+        let _ = self.planned.send((plan.clone(), shapes)).await;
+        let keeper = self.keeper().await?;
+        let progress = keeper.install(&plan).await?;
+        self.report.state(&plan, &progress.unlogged);
+        Ok(progress.busy)
+    }
+
+    async fn trim(&mut self) -> Result<()> {
+        let retention = Duration::from_secs(self.config.feed.retention_hours * 3600);
+        let bytes_max = self.config.feed.log_bytes_max;
+        self.keeper().await?.trim(retention, bytes_max).await
+    }
+
+    async fn keeper(&mut self) -> Result<&mut Keeper> {
+        let keeper = match self.keeper.take() {
+            Some(keeper) => keeper,
+            None => Keeper::open(&self.database).await?,
+        };
+        Ok(self.keeper.insert(keeper))
+    }
+
+    fn failed(&mut self, error: &crate::error::Error) {
+        // The connection may be in any state.
+        self.keeper = None;
+        tracing::warn!(
+            %error,
+            cause = std::error::Error::source(error),
+            "the change log's upkeep failed and is tried again"
+        );
+    }
+}
+
+impl Report {
+    /// Takes down what is not logged, and says what is new.
+    pub(super) fn state(&self, plan: &Plan, unlogged: &std::collections::HashMap<Oid, String>) {
+        let mut reasons = BTreeMap::new();
+        for (relation, reason) in unlogged {
+            for concern in plan.concerns(*relation) {
+                reasons.insert(concern.resource.name.clone(), reason.clone());
+            }
+        }
+        for resource in plan.blind() {
+            let reason = "its row-level security binds the role that rowcast logs in as, so that \
+                          each change is a reset: alter role … bypassrls";
+            reasons.insert(resource.name.clone(), reason.to_owned());
+        }
+        let mut known = self.not_live.lock().unwrap_or_else(PoisonError::into_inner);
+        for (resource, reason) in &reasons {
+            if known.get(resource) != Some(reason) {
+                tracing::warn!(%resource, reason, "changes are not all announced");
+            }
+        }
+        for resource in known.keys().filter(|it| !reasons.contains_key(*it)) {
+            tracing::info!(%resource, "changes are announced");
+        }
+        *known = reasons;
+    }
+}

@@ -1,0 +1,8 @@
+//! The change feed, from a commit by whatever program to what each identity's channel is told. In
+//! every test a second organization listens too.
+
+mod listener;
+mod open_rows;
+mod restricted_rows;
+
+pub(crate) use listener::{Listener, World};
