@@ -7,6 +7,7 @@ mod bounds;
 mod changes;
 mod effects;
 mod lanes;
+mod producer;
 mod reader;
 mod room;
 mod squash;
@@ -17,6 +18,7 @@ mod window;
 pub(super) use bounds::Bounds;
 pub(super) use effects::Effects;
 pub(super) use lanes::LaneId;
+pub(super) use producer::Offer;
 pub(super) use reader::Step;
 pub(super) use room::Room;
 
@@ -48,8 +50,7 @@ pub(super) struct Queue {
     changes: Changes,
     lanes: Lanes,
     /// `error` events without a request.
-    asides: VecDeque<Events>,
-    asides_bytes: usize,
+    asides: Option<Box<Asides>>,
     /// Everything is to be reset first, at this state.
     void: Option<Box<Void>>,
     /// Up to where everything for this channel was handed out.
@@ -79,6 +80,13 @@ struct Void {
     reason: &'static str,
 }
 
+/// Events of no request, oldest first; never empty.
+#[derive(Debug, Default)]
+struct Asides {
+    events: VecDeque<Events>,
+    bytes: usize,
+}
+
 /// How a channel's life goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -89,17 +97,6 @@ enum Phase {
     Ended(Kind),
 }
 
-/// What became of rows that a producer offered.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Offer {
-    /// All are queued.
-    Done,
-    /// The rest waits for room; to be offered again at this time at the latest.
-    Blocked { until: u64 },
-    /// The request should end.
-    Failed(Kind),
-}
-
 impl Queue {
     /// A channel that joins the feed at `mark` and numbers its events from `first` on.
     pub(super) fn new(first: u64, mark: Mark, heir: bool, now: u64) -> Self {
@@ -108,8 +105,7 @@ impl Queue {
             window: Window::new(first, position.clone()),
             changes: Changes::default(),
             lanes: Lanes::default(),
-            asides: VecDeque::new(),
-            asides_bytes: 0,
+            asides: None,
             void: None,
             registered: position.version,
             epoch,
@@ -154,162 +150,6 @@ impl Queue {
         self.changes.push(batch, variant, bytes_max);
         self.reader.wake(effects);
         self.room_may_be_free(bounds, effects);
-    }
-
-    /// Reserves a request's place.
-    pub(super) fn open_request(
-        &mut self,
-        request: RequestId,
-        priority: Priority,
-        now: u64,
-        bounds: &Bounds,
-    ) -> Result<LaneId> {
-        self.check_open()?;
-        if self.is_delivered(&request) {
-            self.expire(now, bounds);
-        }
-        if self.is_delivered(&request) || self.lanes.by_request(&request).is_some() {
-            return Err(Error::new(
-                Kind::RequestIdInUse,
-                "The channel has a request of this id whose end was not yet acknowledged.",
-            ));
-        }
-        Ok(self.lanes.open(request, priority, now))
-    }
-
-    /// The request's rows show the state of this version.
-    pub(super) fn snapshot_taken(&mut self, lane: LaneId, version: Version) {
-        self.lanes.snapshot_taken(lane, version);
-    }
-
-    /// Queues as many rows as there is room for, and remembers whom to wake for the rest.
-    pub(super) fn offer(
-        &mut self,
-        id: LaneId,
-        events: &mut Events,
-        now: u64,
-        bounds: &Bounds,
-        waker: &Waker,
-        effects: &mut Effects,
-    ) -> Offer {
-        if let Some(kind) = self.failed(id) {
-            return Offer::Failed(kind);
-        }
-        self.arrive(now);
-        let before = events.count();
-        let done = self.lanes.offer(id, events, self.changes.bytes(), bounds);
-        if events.count() < before {
-            self.reader.wake(effects);
-        }
-        // A large row that got its room no longer keeps the others from theirs.
-        self.room_may_be_free(bounds, effects);
-        if done {
-            return Offer::Done;
-        }
-        let opened_at = self.lanes.get(id).map_or(now, |it| it.opened_at);
-        let (until, kind) = self.reader.deadline(opened_at, bounds);
-        if now >= until {
-            self.lanes.fail(id, kind, effects);
-            self.room_may_be_free(bounds, effects);
-            return Offer::Failed(kind);
-        }
-        self.lanes.wait(id, waker);
-        Offer::Blocked { until }
-    }
-
-    /// Why a request should end, if it should; else remembers whom to wake once it should.
-    pub(super) fn failure(&mut self, id: LaneId, waker: &Waker) -> Option<Kind> {
-        let failed = self.failed(id);
-        if failed.is_none() {
-            self.lanes.wait(id, waker);
-        }
-        failed
-    }
-
-    /// The producer no longer waits for anything.
-    pub(super) fn leave(&mut self, id: LaneId, bounds: &Bounds, effects: &mut Effects) {
-        self.lanes.leave(id);
-        self.room_may_be_free(bounds, effects);
-    }
-
-    /// Queues a request's end.
-    pub(super) fn finish(
-        &mut self,
-        id: LaneId,
-        terminal: Bytes,
-        now: u64,
-        bounds: &Bounds,
-        effects: &mut Effects,
-    ) {
-        let Some(lane) = self.lanes.get(id) else {
-            return;
-        };
-        self.shown = self.shown.max(lane.snapshot().unwrap_or(self.shown));
-        self.arrive(now);
-        self.lanes.finish(id, Events::one(terminal));
-        self.reader.wake(effects);
-        self.room_may_be_free(bounds, effects);
-    }
-
-    /// Tells a running request to stop, and drops its rows that wait.
-    pub(super) fn cancel(
-        &mut self,
-        request: &RequestId,
-        bounds: &Bounds,
-        effects: &mut Effects,
-    ) -> bool {
-        let lane = self.lanes.by_request(request);
-        let Some(id) = lane.filter(|it| it.is_running()).map(|it| it.id) else {
-            return false;
-        };
-        self.lanes.drop_rows(id, bounds);
-        self.lanes.fail(id, Kind::RequestCancelled, effects);
-        self.room_may_be_free(bounds, effects);
-        true
-    }
-
-    /// How far a request is.
-    pub(super) fn request(&self, request: &RequestId) -> Option<RequestStatus> {
-        if let Some(lane) = self.lanes.by_request(request) {
-            return Some(RequestStatus {
-                state: match lane.is_running() {
-                    true => RequestState::Running,
-                    false => RequestState::Finished,
-                },
-                rows_delivered: lane.rows_delivered(),
-                rows_queued: lane.rows_queued() - lane.rows_delivered(),
-            });
-        }
-        self.is_delivered(request).then_some(RequestStatus {
-            state: RequestState::Delivered,
-            rows_delivered: 0,
-            rows_queued: 0,
-        })
-    }
-
-    /// How many rows of a running request were queued and not dropped.
-    pub(super) fn rows_told(&self, id: LaneId) -> u64 {
-        self.lanes.get(id).map_or(0, |it| it.rows_queued())
-    }
-
-    /// Queues an `error` event of no request, unless too many wait.
-    pub(super) fn error(
-        &mut self,
-        problem: &[u8],
-        now: u64,
-        bounds: &Bounds,
-        effects: &mut Effects,
-    ) -> bool {
-        let event = Events::one(event::error(None, problem));
-        let bytes = event.bytes().len();
-        if self.phase != Phase::Open || self.asides_bytes + bytes > bounds.asides_bytes_max {
-            return false;
-        }
-        self.arrive(now);
-        self.asides_bytes += bytes;
-        self.asides.push_back(event);
-        self.reader.wake(effects);
-        true
     }
 
     /// The database went back, and stands at `mark` now. What was handed out stays as it was, since
@@ -369,8 +209,7 @@ impl Queue {
         }
         self.phase = Phase::Ended(kind);
         self.lose(effects);
-        self.asides = VecDeque::new();
-        self.asides_bytes = 0;
+        self.asides = None;
         let close = match kind {
             Kind::ShuttingDown => Close::SHUTTING_DOWN,
             _ => Close::ENDED,
@@ -402,7 +241,8 @@ impl Queue {
 
     /// Bytes that wait, bytes that are kept, requests whose end was not yet handed out.
     pub(super) fn sizes(&self) -> (usize, usize, usize) {
-        let queued = self.changes.bytes() + self.lanes.bytes() + self.asides_bytes;
+        let asides = self.asides.as_ref().map_or(0, |it| it.bytes);
+        let queued = self.changes.bytes() + self.lanes.bytes() + asides;
         (queued, self.window.bytes(), self.lanes.len())
     }
 
@@ -424,7 +264,7 @@ impl Queue {
     fn is_waiting(&self) -> bool {
         !self.window.caught_up()
             || self.void.is_some()
-            || !self.asides.is_empty()
+            || self.asides.is_some()
             || !self.changes.is_empty()
             || self.lanes.is_waiting()
     }
@@ -448,18 +288,6 @@ impl Queue {
                 "The server takes nothing new.",
             )),
             Phase::Ended(kind) => Err(Error::new(kind, "The channel was ended.")),
-        }
-    }
-
-    /// Why a request should end. One that is no longer there was ended with everything else.
-    fn failed(&self, id: LaneId) -> Option<Kind> {
-        match self.lanes.get(id) {
-            Some(lane) => lane.failed,
-            None => Some(match self.phase {
-                Phase::Open => Kind::RequestCancelled,
-                Phase::Draining => Kind::ShuttingDown,
-                Phase::Ended(kind) => kind,
-            }),
         }
     }
 

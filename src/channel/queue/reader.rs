@@ -338,15 +338,13 @@ impl Queue {
             event::reset(&mut out, None, void.reason, &void.position);
             return Some(Sent::own(Events::one(out), None));
         }
-        if let Some(event) = self.asides.front() {
-            if room.cuts(event, first) == 0 {
+        if let Some(asides) = &mut self.asides {
+            if room.cuts(asides.events.front()?, first) == 0 {
                 return None;
             }
-            self.asides_bytes -= event.bytes().len();
-            let event = self.asides.pop_front()?;
-            if self.asides.is_empty() {
-                self.asides = Default::default();
-            }
+            let event = asides.events.pop_front()?;
+            asides.bytes -= event.bytes().len();
+            self.asides.take_if(|it| it.events.is_empty());
             return Some(Sent::own(event, None));
         }
         loop {

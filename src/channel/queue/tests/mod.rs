@@ -1,5 +1,7 @@
 //! The queue as a state machine: by property against a model, and rule by rule.
 
+mod beginnings;
+mod channel;
 mod model;
 mod properties;
 mod rules;

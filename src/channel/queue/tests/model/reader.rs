@@ -3,6 +3,136 @@
 use super::*;
 
 impl World {
+    /// The reader begins: after what it has, after something earlier, or without saying.
+    pub(in super::super) fn attach(&mut self, after: Option<u64>, acknowledges: bool) {
+        let mut effects = Effects::default();
+        let attached = self.queue.attach(
+            Attach {
+                after,
+                resources: self.filter.map(|it| vec![it.into()]),
+                acknowledges,
+            },
+            &mark(self.version),
+            self.now,
+            &self.bounds,
+            &mut effects,
+        );
+        self.after(effects);
+        let (generation, opened) = attached.unwrap();
+        let Opened {
+            sequence,
+            resumed,
+            position,
+            ..
+        } = opened;
+        if !resumed {
+            self.losses += 1;
+            for producer in &mut self.producers {
+                producer.lost |= producer.ends_read == 0;
+            }
+            // The numbers go on; what the reader has is void.
+            assert!(sequence >= self.last);
+            self.forget(None, 0);
+        } else if let Some(after) = after {
+            assert_eq!(sequence, after);
+        }
+        if let Some(after) = after {
+            assert!(resumed || !self.surely_kept(after), "{after} was kept");
+        }
+        self.generation = generation;
+        self.attached = true;
+        self.waiting = false;
+        self.last = sequence;
+        if resumed {
+            self.check_cursor(position.version.0);
+        }
+    }
+
+    pub(in super::super) fn detach(&mut self) {
+        let mut effects = Effects::default();
+        self.queue.detach(self.generation, self.now, &mut effects);
+        self.after(effects);
+        self.attached = false;
+    }
+
+    /// The reader takes what there is; whether there was something.
+    pub(in super::super) fn read(&mut self, bytes: usize, events: usize) -> bool {
+        if !self.attached {
+            return false;
+        }
+        let told = self.bell.rang() || !self.waiting;
+        let room = Room { bytes, events };
+        let mut effects = Effects::default();
+        let step = self.queue.read(
+            self.generation,
+            room,
+            self.now,
+            &self.bounds,
+            &self.bell.clone().into(),
+            &mut effects,
+        );
+        self.after(effects);
+        let frames = match step {
+            Step::Events(frames) => frames,
+            Step::Wait => {
+                self.waiting = true;
+                let ping = self.queue.ping(self.generation, &mark(self.version));
+                let ping = ping.expect("nothing waits");
+                self.check_cursor(ping.version.0);
+                return false;
+            }
+            Step::Close(close) => panic!("{close:?}"),
+        };
+        assert!(told, "the reader was not woken");
+        self.waiting = false;
+        let total: usize = frames.iter().map(|it| it.bytes().len()).sum();
+        let count: usize = frames.iter().map(|it| it.events.count()).sum();
+        assert!(count == 1 || (total <= bytes && count <= events));
+        for frame in frames.iter() {
+            for (number, line) in frame.numbered() {
+                assert_eq!(number, self.last + 1, "numbers have no gaps");
+                self.last = number;
+                let known = self.log.insert(number, (line.to_vec(), self.now));
+                if let Some((known, at)) = known {
+                    assert_eq!(known, line, "what was sent never changes");
+                    self.log.get_mut(&number).unwrap().1 = at;
+                    self.hear(line, true);
+                } else {
+                    self.hear(line, false);
+                }
+            }
+        }
+        true
+    }
+
+    pub(in super::super) fn acknowledge(&mut self, back: u64) {
+        let sequence = self.last.saturating_sub(back).max(999);
+        self.queue.acknowledge(sequence).unwrap();
+        self.acknowledged = self.acknowledged.max(sequence);
+        let beyond = self.log.keys().last().copied().unwrap_or(999) + 1;
+        assert!(self.queue.acknowledge(beyond).is_err());
+    }
+
+    /// Acknowledges all that it ever got, also what it is being told again.
+    pub(in super::super) fn acknowledge_all(&mut self) {
+        let last = self.log.keys().last().copied().unwrap_or(999);
+        self.queue.acknowledge(last).unwrap();
+        self.acknowledged = last;
+    }
+
+    /// Whether events after this number must be kept still.
+    fn surely_kept(&self, after: u64) -> bool {
+        let last = self.log.keys().last().copied().unwrap_or(999);
+        let since = self.log.range(after + 1..);
+        let bytes: usize = since.clone().map(|it| it.1.0.len() + 64).sum();
+        let young = |at: u64| at + self.limits.replay_ms > self.now;
+        let range = self.acknowledged.max(999)..=last;
+        range.contains(&after)
+            && bytes <= self.limits.replay_bytes_max
+            && since.clone().all(|it| young(it.1.1))
+            && self.losses == 0
+    }
+
     pub(super) fn hear(&mut self, line: &[u8], again: bool) {
         let event: Value = serde_json::from_slice(line).unwrap();
         let text = |field: &str| event[field].as_str().map(str::to_owned);

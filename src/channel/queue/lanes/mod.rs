@@ -7,6 +7,8 @@
 //! nothing starts at the tag of the one served last, so that it neither waits for the others nor makes
 //! up for the time when it wanted nothing.
 
+mod admission;
+
 use super::{Bounds, Effects, Room, window::Sent};
 use crate::{
     channel::{Priority, RequestId},
@@ -23,29 +25,29 @@ pub(in crate::channel) struct LaneId(u32);
 #[cfg(test)]
 impl LaneId {
     /// The id of the nth lane of a channel.
-    pub(super) fn nth(number: u32) -> Self {
+    pub(in crate::channel::queue) fn nth(number: u32) -> Self {
         Self(number)
     }
 }
 
 /// How many bytes one lane is served before the next has its turn.
-pub(super) const PORTION_BYTES: usize = 16 << 10;
+pub(in crate::channel::queue) const PORTION_BYTES: usize = 16 << 10;
 
 /// How much less a lane is served than one that is more urgent by one step.
 const URGENCY_FACTOR: u64 = 3;
 
 /// As urgent as this are the changes.
-pub(super) const CHANGES_URGENCY: u8 = 1;
+pub(in crate::channel::queue) const CHANGES_URGENCY: u8 = 1;
 
 /// What a byte costs at this urgency.
-pub(super) fn cost(urgency: u8) -> u64 {
+pub(in crate::channel::queue) fn cost(urgency: u8) -> u64 {
     URGENCY_FACTOR.pow(urgency.into())
 }
 
 #[derive(Debug)]
-pub(super) struct Lane {
-    pub(super) id: LaneId,
-    pub(super) request: RequestId,
+pub(in crate::channel::queue) struct Lane {
+    pub(in crate::channel::queue) id: LaneId,
+    pub(in crate::channel::queue) request: RequestId,
     urgency: u8,
     tag: u64,
     rows: VecDeque<Events>,
@@ -53,10 +55,10 @@ pub(super) struct Lane {
     /// The end, once the producer gave it.
     terminal: Option<Events>,
     /// Why the producer should stop, once it should.
-    pub(super) failed: Option<Kind>,
+    pub(in crate::channel::queue) failed: Option<Kind>,
     /// The state that its rows show, once it is known.
     snapshot: Option<Version>,
-    pub(super) opened_at: u64,
+    pub(in crate::channel::queue) opened_at: u64,
     rows_queued: u64,
     rows_delivered: u64,
     /// Who waits for room, or to hear that it should stop.
@@ -66,19 +68,19 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn is_running(&self) -> bool {
+    pub(in crate::channel::queue) fn is_running(&self) -> bool {
         self.terminal.is_none()
     }
 
-    pub(super) fn rows_queued(&self) -> u64 {
+    pub(in crate::channel::queue) fn rows_queued(&self) -> u64 {
         self.rows_queued
     }
 
-    pub(super) fn rows_delivered(&self) -> u64 {
+    pub(in crate::channel::queue) fn rows_delivered(&self) -> u64 {
         self.rows_delivered
     }
 
-    pub(super) fn snapshot(&self) -> Option<Version> {
+    pub(in crate::channel::queue) fn snapshot(&self) -> Option<Version> {
         self.snapshot
     }
 
@@ -89,7 +91,7 @@ impl Lane {
 
 /// All lanes of a channel. A lane leaves when its end is handed out.
 #[derive(Debug, Default)]
-pub(super) struct Lanes {
+pub(in crate::channel::queue) struct Lanes {
     lanes: Vec<Lane>,
     opened: u32,
     /// Rows that wait, in bytes.
@@ -104,22 +106,22 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Lane> {
+    pub(in crate::channel::queue) fn iter(&self) -> impl Iterator<Item = &Lane> {
         self.lanes.iter()
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::channel::queue) fn len(&self) -> usize {
         self.lanes.len()
     }
 
     /// Bytes that wait, ends included.
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::channel::queue) fn bytes(&self) -> usize {
         let ends = self.lanes.iter().filter_map(|lane| lane.terminal.as_ref());
         self.bytes + ends.map(|it| it.bytes().len()).sum::<usize>()
     }
 
     /// How many bytes the changes may have.
-    pub(super) fn leave_to_changes(&self, bounds: &Bounds) -> usize {
+    pub(in crate::channel::queue) fn leave_to_changes(&self, bounds: &Bounds) -> usize {
         let rest = bounds.common_bytes_max.saturating_sub(self.common_bytes);
         match self.large {
             Some(_) => rest.min(bounds.changes_bytes_small),
@@ -128,23 +130,28 @@ impl Lanes {
     }
 
     /// Ever opened on this channel.
-    pub(super) fn opened(&self) -> u32 {
+    pub(in crate::channel::queue) fn opened(&self) -> u32 {
         self.opened
     }
 
-    pub(super) fn by_request(&self, request: &RequestId) -> Option<&Lane> {
+    pub(in crate::channel::queue) fn by_request(&self, request: &RequestId) -> Option<&Lane> {
         self.lanes.iter().find(|lane| lane.request == *request)
     }
 
-    pub(super) fn get(&self, id: LaneId) -> Option<&Lane> {
+    pub(in crate::channel::queue) fn get(&self, id: LaneId) -> Option<&Lane> {
         self.lanes.iter().find(|lane| lane.id == id)
     }
 
-    pub(super) fn get_mut(&mut self, id: LaneId) -> Option<&mut Lane> {
+    pub(in crate::channel::queue) fn get_mut(&mut self, id: LaneId) -> Option<&mut Lane> {
         self.lanes.iter_mut().find(|lane| lane.id == id)
     }
 
-    pub(super) fn open(&mut self, request: RequestId, priority: Priority, now: u64) -> LaneId {
+    pub(in crate::channel::queue) fn open(
+        &mut self,
+        request: RequestId,
+        priority: Priority,
+        now: u64,
+    ) -> LaneId {
         self.opened += 1;
         let id = LaneId(self.opened);
         self.lanes.push(Lane {
@@ -167,115 +174,21 @@ impl Lanes {
     }
 
     /// Whether some request may show a state after `start`.
-    pub(super) fn may_show_after(&self, start: Version) -> bool {
+    pub(in crate::channel::queue) fn may_show_after(&self, start: Version) -> bool {
         let running = self.lanes.iter().filter(|it| it.is_running());
         running
             .map(|it| it.snapshot)
             .any(|it| it.is_none_or(|it| it > start))
     }
 
-    pub(super) fn snapshot_taken(&mut self, id: LaneId, version: Version) {
+    pub(in crate::channel::queue) fn snapshot_taken(&mut self, id: LaneId, version: Version) {
         if let Some(lane) = self.get_mut(id) {
             lane.snapshot = Some(version);
         }
     }
 
-    /// Queues as many of the events as there is room for, and remembers whom to wake for the rest.
-    /// Whether that was all.
-    pub(super) fn offer(
-        &mut self,
-        id: LaneId,
-        events: &mut Events,
-        changes_bytes: usize,
-        bounds: &Bounds,
-    ) -> bool {
-        let room = self.room(id, events.bytes_of(1), changes_bytes, bounds);
-        let count = events.fitting(room);
-        let part = events.split_to(count);
-        let served = self.served;
-        let Some(lane) = self.get_mut(id) else {
-            return false;
-        };
-        lane.waits_for = 0;
-        if !part.is_empty() {
-            if lane.rows.is_empty() {
-                lane.tag = lane.tag.max(served);
-            }
-            let before = lane.bytes;
-            lane.rows_queued += part.count() as u64;
-            lane.bytes += part.bytes().len();
-            lane.rows.push_back(part);
-            let after = lane.bytes;
-            self.count(before, after, bounds);
-        }
-        if events.is_empty() {
-            self.large.take_if(|it| *it == id);
-            return true;
-        }
-        let needs = events.bytes_of(1);
-        if let Some(lane) = self.get_mut(id) {
-            lane.waits_for = needs;
-            let large = lane.bytes == 0 && needs > bounds.lane_bytes;
-            if large {
-                self.large.get_or_insert(id);
-            } else {
-                self.large.take_if(|it| *it == id);
-            }
-        }
-        false
-    }
-
-    /// The bytes that a lane may queue now, given those of the first event that it has to queue.
-    fn room(&self, id: LaneId, first: usize, changes_bytes: usize, bounds: &Bounds) -> usize {
-        let Some(lane) = self.get(id) else { return 0 };
-        let own = bounds.lane_bytes.saturating_sub(lane.bytes);
-        if self.large.is_some_and(|it| it != id) {
-            return own;
-        }
-        let free = bounds
-            .rows_common_bytes_max
-            .min(bounds.common_bytes_max.saturating_sub(changes_bytes))
-            .saturating_sub(self.common_bytes);
-        // A lane takes no more of the common room than it leaves, so there is always some for the
-        // next one (dynamic thresholds: Choudhury and Hahne, 1998).
-        let taken = lane.bytes.saturating_sub(bounds.lane_bytes);
-        let room = own + free.saturating_sub(taken) / 2;
-        if lane.bytes > 0 || first <= room {
-            return room;
-        }
-        // A row that needs more gets all that is free, and one that no share of the room could hold
-        // goes alone.
-        let alone = self.common_bytes == 0 && changes_bytes == 0;
-        if first <= own + free || alone {
-            first
-        } else {
-            room
-        }
-    }
-
-    /// Effects those who have room now for what they wait for.
-    pub(super) fn wake_waiting(
-        &mut self,
-        changes_bytes: usize,
-        bounds: &Bounds,
-        effects: &mut Effects,
-    ) {
-        for index in 0..self.lanes.len() {
-            let lane = &self.lanes[index];
-            if lane.waits_for == 0 {
-                continue;
-            }
-            let (id, needs) = (lane.id, lane.waits_for);
-            if self.room(id, needs, changes_bytes, bounds) >= needs {
-                let lane = &mut self.lanes[index];
-                lane.waits_for = 0;
-                effects.lanes.extend(lane.waker.take());
-            }
-        }
-    }
-
-    /// Effects all who wait for room, because their deadline is another one now.
-    pub(super) fn wake_all_waiting(&mut self, effects: &mut Effects) {
+    /// Wakes all who wait for room, because their deadline is another one now.
+    pub(in crate::channel::queue) fn wake_all_waiting(&mut self, effects: &mut Effects) {
         let waiting = self.lanes.iter_mut().filter(|it| it.waits_for > 0);
         effects
             .lanes
@@ -283,7 +196,7 @@ impl Lanes {
     }
 
     /// Whom to wake when the lane has room or should stop.
-    pub(super) fn wait(&mut self, id: LaneId, waker: &Waker) {
+    pub(in crate::channel::queue) fn wait(&mut self, id: LaneId, waker: &Waker) {
         if let Some(lane) = self.get_mut(id) {
             match &mut lane.waker {
                 Some(mine) => mine.clone_from(waker),
@@ -293,7 +206,7 @@ impl Lanes {
     }
 
     /// Nobody waits any more.
-    pub(super) fn leave(&mut self, id: LaneId) {
+    pub(in crate::channel::queue) fn leave(&mut self, id: LaneId) {
         self.large.take_if(|it| *it == id);
         if let Some(lane) = self.get_mut(id) {
             lane.waits_for = 0;
@@ -302,7 +215,12 @@ impl Lanes {
     }
 
     /// Tells the producer to stop. Rows that wait stay.
-    pub(super) fn fail(&mut self, id: LaneId, kind: Kind, effects: &mut Effects) {
+    pub(in crate::channel::queue) fn fail(
+        &mut self,
+        id: LaneId,
+        kind: Kind,
+        effects: &mut Effects,
+    ) {
         self.large.take_if(|it| *it == id);
         if let Some(lane) = self.get_mut(id) {
             lane.failed.get_or_insert(kind);
@@ -312,7 +230,7 @@ impl Lanes {
     }
 
     /// Drops the rows of a lane that wait.
-    pub(super) fn drop_rows(&mut self, id: LaneId, bounds: &Bounds) {
+    pub(in crate::channel::queue) fn drop_rows(&mut self, id: LaneId, bounds: &Bounds) {
         let Some(lane) = self.get_mut(id) else { return };
         let dropped: usize = lane.rows.drain(..).map(|it| it.count()).sum();
         lane.rows = VecDeque::new();
@@ -323,7 +241,12 @@ impl Lanes {
 
     /// What waits shows states that no longer are: rows are dropped, and their requests end with this
     /// error, whether or not they had ended well.
-    pub(super) fn void(&mut self, error: &Error, bounds: &Bounds, effects: &mut Effects) {
+    pub(in crate::channel::queue) fn void(
+        &mut self,
+        error: &Error,
+        bounds: &Bounds,
+        effects: &mut Effects,
+    ) {
         for id in self.lanes.iter().map(|it| it.id).collect::<Vec<_>>() {
             let lost = self.get(id).is_some_and(|it| !it.rows.is_empty());
             self.drop_rows(id, bounds);
@@ -339,7 +262,7 @@ impl Lanes {
     }
 
     /// Queues the end. It needs no room: every lane has its own for that.
-    pub(super) fn finish(&mut self, id: LaneId, terminal: Events) {
+    pub(in crate::channel::queue) fn finish(&mut self, id: LaneId, terminal: Events) {
         self.large.take_if(|it| *it == id);
         let served = self.served;
         if let Some(lane) = self.get_mut(id) {
@@ -353,7 +276,7 @@ impl Lanes {
     }
 
     /// The lane that is served next: its tag and urgency, by which it competes with the changes.
-    pub(super) fn next(&self) -> Option<(u64, u8, LaneId)> {
+    pub(in crate::channel::queue) fn next(&self) -> Option<(u64, u8, LaneId)> {
         let waiting = self.lanes.iter().filter(|lane| lane.front().is_some());
         waiting
             .map(|it| (it.tag, it.urgency, it.id))
@@ -361,12 +284,12 @@ impl Lanes {
     }
 
     /// Whether some lane has something to say.
-    pub(super) fn is_waiting(&self) -> bool {
+    pub(in crate::channel::queue) fn is_waiting(&self) -> bool {
         self.lanes.iter().any(|it| it.front().is_some())
     }
 
     /// Whether more than one lane has something to say.
-    pub(super) fn compete(&self) -> bool {
+    pub(in crate::channel::queue) fn compete(&self) -> bool {
         self.lanes
             .iter()
             .filter(|it| it.front().is_some())
@@ -376,7 +299,7 @@ impl Lanes {
 
     /// Takes what is next of this lane and fits, at least one event if `first`. With the end, the
     /// lane is gone.
-    pub(super) fn take(
+    pub(in crate::channel::queue) fn take(
         &mut self,
         id: LaneId,
         room: Room,
@@ -423,17 +346,17 @@ impl Lanes {
     }
 
     /// The changes were served.
-    pub(super) fn serve(&mut self, tag: u64) {
+    pub(in crate::channel::queue) fn serve(&mut self, tag: u64) {
         self.served = tag;
     }
 
     /// The tag with which a lane starts that had nothing.
-    pub(super) fn served(&self) -> u64 {
+    pub(in crate::channel::queue) fn served(&self) -> u64 {
         self.served
     }
 
     /// Ends all lanes without a word: their producers are told to stop, and hear this when they ask.
-    pub(super) fn clear(&mut self, effects: &mut Effects) -> usize {
+    pub(in crate::channel::queue) fn clear(&mut self, effects: &mut Effects) -> usize {
         let lanes = std::mem::take(&mut self.lanes);
         let count = lanes.len();
         effects

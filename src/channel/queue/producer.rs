@@ -1,0 +1,194 @@
+//! The producing half of the queue: requests and their rows, from the place to the end.
+
+use super::{Bounds, Effects, LaneId, Phase, Queue};
+use crate::{
+    channel::{Priority, RequestId, RequestState, RequestStatus},
+    error::{Error, Kind, Result},
+    snapshot::Version,
+    wire::{Events, event},
+};
+use bytes::Bytes;
+use std::task::Waker;
+
+/// What became of rows that a producer offered.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::channel) enum Offer {
+    /// All are queued.
+    Done,
+    /// The rest waits for room; to be offered again at this time at the latest.
+    Blocked { until: u64 },
+    /// The request should end.
+    Failed(Kind),
+}
+
+impl Queue {
+    /// Reserves a request's place.
+    pub(in crate::channel) fn open_request(
+        &mut self,
+        request: RequestId,
+        priority: Priority,
+        now: u64,
+        bounds: &Bounds,
+    ) -> Result<LaneId> {
+        self.check_open()?;
+        if self.is_delivered(&request) {
+            self.expire(now, bounds);
+        }
+        if self.is_delivered(&request) || self.lanes.by_request(&request).is_some() {
+            return Err(Error::new(
+                Kind::RequestIdInUse,
+                "The channel has a request of this id whose end was not yet acknowledged.",
+            ));
+        }
+        Ok(self.lanes.open(request, priority, now))
+    }
+
+    /// The request's rows show the state of this version.
+    pub(in crate::channel) fn snapshot_taken(&mut self, lane: LaneId, version: Version) {
+        self.lanes.snapshot_taken(lane, version);
+    }
+
+    /// Queues as many rows as there is room for, and remembers whom to wake for the rest.
+    pub(in crate::channel) fn offer(
+        &mut self,
+        id: LaneId,
+        events: &mut Events,
+        now: u64,
+        bounds: &Bounds,
+        waker: &Waker,
+        effects: &mut Effects,
+    ) -> Offer {
+        if let Some(kind) = self.failed(id) {
+            return Offer::Failed(kind);
+        }
+        self.arrive(now);
+        let before = events.count();
+        let done = self.lanes.offer(id, events, self.changes.bytes(), bounds);
+        if events.count() < before {
+            self.reader.wake(effects);
+        }
+        // A large row that got its room no longer keeps the others from theirs.
+        self.room_may_be_free(bounds, effects);
+        if done {
+            return Offer::Done;
+        }
+        let opened_at = self.lanes.get(id).map_or(now, |it| it.opened_at);
+        let (until, kind) = self.reader.deadline(opened_at, bounds);
+        if now >= until {
+            self.lanes.fail(id, kind, effects);
+            self.room_may_be_free(bounds, effects);
+            return Offer::Failed(kind);
+        }
+        self.lanes.wait(id, waker);
+        Offer::Blocked { until }
+    }
+
+    /// Why a request should end, if it should; else remembers whom to wake once it should.
+    pub(in crate::channel) fn failure(&mut self, id: LaneId, waker: &Waker) -> Option<Kind> {
+        let failed = self.failed(id);
+        if failed.is_none() {
+            self.lanes.wait(id, waker);
+        }
+        failed
+    }
+
+    /// The producer no longer waits for anything.
+    pub(in crate::channel) fn leave(&mut self, id: LaneId, bounds: &Bounds, effects: &mut Effects) {
+        self.lanes.leave(id);
+        self.room_may_be_free(bounds, effects);
+    }
+
+    /// Queues a request's end.
+    pub(in crate::channel) fn finish(
+        &mut self,
+        id: LaneId,
+        terminal: Bytes,
+        now: u64,
+        bounds: &Bounds,
+        effects: &mut Effects,
+    ) {
+        let Some(lane) = self.lanes.get(id) else {
+            return;
+        };
+        self.shown = self.shown.max(lane.snapshot().unwrap_or(self.shown));
+        self.arrive(now);
+        self.lanes.finish(id, Events::one(terminal));
+        self.reader.wake(effects);
+        self.room_may_be_free(bounds, effects);
+    }
+
+    /// Tells a running request to stop, and drops its rows that wait.
+    pub(in crate::channel) fn cancel(
+        &mut self,
+        request: &RequestId,
+        bounds: &Bounds,
+        effects: &mut Effects,
+    ) -> bool {
+        let lane = self.lanes.by_request(request);
+        let Some(id) = lane.filter(|it| it.is_running()).map(|it| it.id) else {
+            return false;
+        };
+        self.lanes.drop_rows(id, bounds);
+        self.lanes.fail(id, Kind::RequestCancelled, effects);
+        self.room_may_be_free(bounds, effects);
+        true
+    }
+
+    /// How far a request is.
+    pub(in crate::channel) fn request(&self, request: &RequestId) -> Option<RequestStatus> {
+        if let Some(lane) = self.lanes.by_request(request) {
+            return Some(RequestStatus {
+                state: match lane.is_running() {
+                    true => RequestState::Running,
+                    false => RequestState::Finished,
+                },
+                rows_delivered: lane.rows_delivered(),
+                rows_queued: lane.rows_queued() - lane.rows_delivered(),
+            });
+        }
+        self.is_delivered(request).then_some(RequestStatus {
+            state: RequestState::Delivered,
+            rows_delivered: 0,
+            rows_queued: 0,
+        })
+    }
+
+    /// How many rows of a running request were queued and not dropped.
+    pub(in crate::channel) fn rows_told(&self, id: LaneId) -> u64 {
+        self.lanes.get(id).map_or(0, |it| it.rows_queued())
+    }
+
+    /// Queues an `error` event of no request, unless too many wait.
+    pub(in crate::channel) fn error(
+        &mut self,
+        problem: &[u8],
+        now: u64,
+        bounds: &Bounds,
+        effects: &mut Effects,
+    ) -> bool {
+        let event = Events::one(event::error(None, problem));
+        let bytes = event.bytes().len();
+        let waiting = self.asides.as_ref().map_or(0, |it| it.bytes);
+        if self.phase != Phase::Open || waiting + bytes > bounds.asides_bytes_max {
+            return false;
+        }
+        self.arrive(now);
+        let asides = self.asides.get_or_insert_default();
+        asides.bytes += bytes;
+        asides.events.push_back(event);
+        self.reader.wake(effects);
+        true
+    }
+
+    /// Why a request should end. One that is no longer there was ended with everything else.
+    fn failed(&self, id: LaneId) -> Option<Kind> {
+        match self.lanes.get(id) {
+            Some(lane) => lane.failed,
+            None => Some(match self.phase {
+                Phase::Open => Kind::RequestCancelled,
+                Phase::Draining => Kind::ShuttingDown,
+                Phase::Ended(kind) => kind,
+            }),
+        }
+    }
+}
