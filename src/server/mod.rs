@@ -5,15 +5,15 @@ mod capacity;
 mod stack;
 
 use crate::{
+    broker::Local,
     channel::{self, Hub},
     config::Config,
-    cursor::CursorSigner,
     error::{Error, Kind, Result},
+    feed::{self, FeedHandle},
     http::{self, Asynchronous, Callers, Channels, Handlers, Progress, Readiness, Reads, Writes},
     identity::Verifier,
-    postgres::{Connections, Database, changelog::Keeper},
+    postgres::{Connections, Database},
     request::Requests,
-    snapshot::Snapshot,
 };
 use accept::Acceptor;
 use capacity::Capacity;
@@ -57,9 +57,11 @@ impl Server {
         address: SocketAddr,
         database: Database,
     ) -> Result<Running> {
-        let feed = Feed::start(&config, &database).await?;
-        let hub = feed.hub.clone();
+        let prepared = feed::prepare(&database, &config).await?;
+        database.sign_with(prepared.signer().clone());
+        let hub = Hub::new(&config.limits, prepared.position().clone());
         hub.start_sweeper();
+        let feed = prepared.start(hub.clone(), Arc::new(Local::new(hub.clone())));
         let form = database.catalog().organization_form();
         let verifier = Verifier::new(&config, database.default_role(), form)?;
         let callers = Arc::new(Callers::new(verifier, &config.auth));
@@ -133,7 +135,7 @@ pub struct Running {
     channels: Arc<Channels>,
     requests: Requests,
     hub: Arc<Hub>,
-    feed: Feed,
+    feed: FeedHandle,
     database: Database,
     stop: DropGuard,
 }
@@ -189,29 +191,4 @@ impl Running {
         self.feed.stop().await;
         self.database.close().await;
     }
-}
-
-/// What stands below the channels until the feed moves them on: the key of cursors, and a hub whose
-/// position does not change.
-#[derive(Debug)]
-struct Feed {
-    hub: Arc<Hub>,
-}
-
-impl Feed {
-    async fn start(config: &Config, database: &Database) -> Result<Self> {
-        let keeper = Keeper::open(database).await?;
-        let signer = CursorSigner::new(keeper.cursor_key().await?, keeper.database_id().await?);
-        let beginning = Snapshot {
-            xmin: 3,
-            xmax: 3,
-            xip: Vec::new(),
-        };
-        let position = signer.position(&beginning);
-        database.sign_with(Arc::new(signer));
-        let hub = Hub::new(&config.limits, position);
-        Ok(Self { hub })
-    }
-
-    async fn stop(self) {}
 }
