@@ -8,6 +8,8 @@
 
 mod change_log;
 mod cli;
+mod clients;
+mod convergence;
 mod discovery;
 mod documents;
 mod encoder;

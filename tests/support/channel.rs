@@ -194,6 +194,20 @@ impl Channel {
         }
     }
 
+    /// Whether the server or the connection has ended what was read.
+    pub fn has_ended(&self) -> bool {
+        self.ready.is_empty() && matches!(self.inner, Inner::Ended)
+    }
+
+    /// Detaches and ends the channel on the server.
+    pub async fn leave(self) {
+        drop(self.inner);
+        self.client
+            .delete(&format!("/channels/{}", self.id))
+            .send()
+            .await;
+    }
+
     async fn fill(&mut self) {
         match &mut self.inner {
             Inner::WebSocket(socket) => match socket.next().await {
@@ -203,7 +217,10 @@ impl Channel {
                             .push_back(serde_json::from_str(line).expect("an event is JSON"));
                     }
                 }
-                Some(Ok(Message::Close(_)) | Err(_)) | None => self.inner = Inner::Ended,
+                end @ (Some(Ok(Message::Close(_)) | Err(_)) | None) => {
+                    eprintln!("{}: the socket ended: {end:?}", self.id);
+                    self.inner = Inner::Ended;
+                }
                 Some(Ok(_)) => {}
             },
             Inner::Stream { body, buffer } => match body.frame().await {
