@@ -23,6 +23,7 @@ mod http_channels;
 mod http_plain;
 mod http_routes;
 mod http_websocket;
+mod http_writes;
 mod local_postgres;
 mod reads;
 mod streams;
