@@ -19,6 +19,7 @@ mod fence_writes;
 mod helpdesk;
 mod http_async;
 mod http_auth;
+mod http_changes;
 mod http_channels;
 mod http_plain;
 mod http_routes;

@@ -56,7 +56,7 @@ use std::{
 use tail::Tail;
 use tokio::{
     sync::{Notify, mpsc},
-    task::JoinHandle,
+    task::{AbortHandle, JoinHandle},
 };
 use tokio_util::sync::CancellationToken;
 use upkeep::{Report, Upkeep};
@@ -184,7 +184,23 @@ pub struct FeedHandle {
     report: Arc<Report>,
 }
 
+/// Tells whether a feed runs.
+#[derive(Debug, Clone)]
+pub struct Liveness(Option<AbortHandle>);
+
+impl Liveness {
+    /// Whether it has not ended, be it by a bug.
+    pub fn is_alive(&self) -> bool {
+        self.0.as_ref().is_some_and(|tail| !tail.is_finished())
+    }
+}
+
 impl FeedHandle {
+    /// Tells whether the feed runs, also while the handle is elsewhere.
+    pub fn liveness(&self) -> Liveness {
+        Liveness(self.tail.as_ref().map(JoinHandle::abort_handle))
+    }
+
     /// Resources whose changes are not all announced, and why.
     pub fn not_live(&self) -> BTreeMap<Arc<str>, String> {
         let reasons = self.report.not_live.lock();

@@ -9,7 +9,7 @@ use crate::{
     channel::{self, Hub},
     config::Config,
     error::{Error, Kind, Result},
-    feed::{self, FeedHandle},
+    feed::{self, FeedHandle, Liveness},
     http::{self, Asynchronous, Callers, Channels, Handlers, Progress, Readiness, Reads, Writes},
     identity::Verifier,
     postgres::{Connections, Database},
@@ -60,8 +60,6 @@ impl Server {
         let prepared = feed::prepare(&database, &config).await?;
         database.sign_with(prepared.signer().clone());
         let hub = Hub::new(&config.limits, prepared.position().clone());
-        hub.start_sweeper();
-        let feed = prepared.start(hub.clone(), Arc::new(Local::new(hub.clone())));
         let form = database.catalog().organization_form();
         let verifier = Verifier::new(&config, database.default_role(), form)?;
         let callers = Arc::new(Callers::new(verifier, &config.auth));
@@ -78,14 +76,17 @@ impl Server {
             callers.clone(),
             asynchronous.clone(),
         ));
+        hub.start_sweeper();
+        let feed = prepared.start(hub.clone(), Arc::new(Local::new(hub.clone())));
         let ending = Arc::new(AtomicBool::new(false));
+        let readiness = readiness(database.clone(), ending.clone(), feed.liveness());
         let handlers = Handlers {
             reads: Arc::new(Reads::new(database.clone(), callers.clone(), asynchronous)),
             writes: Arc::new(Writes::new(database.clone(), callers.clone(), &config.api)),
             channels: channels.clone(),
             progress: Arc::new(Progress::new(hub.clone(), callers.clone())),
             callers,
-            readiness: Arc::new(readiness(database.clone(), ending.clone())),
+            readiness: Arc::new(readiness),
         };
         let stack = stack::stack(&config, http::routes(&config.limits, &handlers))?;
         let capacity = Capacity::new(&config);
@@ -110,13 +111,16 @@ impl Server {
     }
 }
 
-/// Whether the server can do its work: it is not ending, and the database answers.
-fn readiness(database: Database, ending: Arc<AtomicBool>) -> Readiness {
+/// Whether the server can do its work: it is not ending, the feed runs, and the database answers.
+fn readiness(database: Database, ending: Arc<AtomicBool>, feed: Liveness) -> Readiness {
     Readiness::new(move || {
-        let (database, ending) = (database.clone(), ending.clone());
+        let (database, ending, feed) = (database.clone(), ending.clone(), feed.clone());
         async move {
             if ending.load(Relaxed) {
                 return Err(Error::new(Kind::ShuttingDown, "The server is going down."));
+            }
+            if !feed.is_alive() {
+                return Err(Error::internal("the feed does not run"));
             }
             database.ping().await
         }

@@ -70,10 +70,13 @@ impl Client {
             Transport::LongPoll => Inner::LongPoll,
         };
         let query = query.to_owned();
+        // A poll that resumes is told nothing that it knows: its answer has no `open`.
+        let after = query.split('&').find_map(|it| it.strip_prefix("after="));
+        let after = after.filter(|_| transport == Transport::LongPoll);
         Channel {
             id: id.to_owned(),
             transport,
-            sequence: 0,
+            sequence: after.map_or(0, |it| it.parse().expect("a sequence")),
             client: self.clone(),
             query,
             inner,

@@ -1,0 +1,150 @@
+//! Changes as they arrive on each transport, whoever made them.
+
+use crate::{
+    http_routes::TABLES,
+    support::{Channel, Client, Database, TestServer, Transport},
+};
+use serde_json::json;
+use std::time::Duration;
+
+async fn server() -> TestServer {
+    TestServer::start(Database::with(TABLES).await, |_| ()).await
+}
+
+async fn attached(client: &Client, transport: Transport, query: &str) -> Channel {
+    let id = format!("tab-{transport:?}");
+    let mut channel = client.channel_with(transport, &id, query).await;
+    channel.expect("open").await;
+    channel
+}
+
+#[tokio::test]
+async fn every_change_reaches_the_channels_of_its_organization_and_no_other() {
+    let server = server().await;
+    let (client, other) = (server.client(1, 1), server.client(2, 1));
+    for transport in Transport::ALL {
+        let mut mine = attached(&client, transport, "").await;
+        let mut colleagues = attached(&server.client(1, 2), transport, "").await;
+        let mut theirs = attached(&other, transport, "").await;
+        let action = format!("a-{transport:?}");
+        let patch = client
+            .patch(
+                "/tickets/1",
+                json!({"subject": format!("by {transport:?}")}),
+            )
+            .header("action-id", &action);
+        let patched = patch.expect(200).await;
+        for channel in [&mut mine, &mut colleagues] {
+            let change = channel.expect("change").await;
+            assert_eq!(change["op"], "update", "{transport:?}");
+            assert_eq!(change["resource"], "tickets");
+            assert_eq!(change["id"], 1);
+            assert_eq!(change["row"], patched.json());
+            assert_eq!(change["action_id"], action);
+            assert!(change["cursor"].is_string());
+        }
+        let insert = format!(
+            "insert into tickets (id, organization_id, subject) values ({}, 1, 'by sql {transport:?}')",
+            9000 + transport as u32
+        );
+        server.database.psql(&insert).await;
+        for channel in [&mut mine, &mut colleagues] {
+            let change = channel.expect("change").await;
+            assert_eq!(
+                (&change["op"], &change["id"]),
+                (&json!("insert"), &json!(9000 + transport as u32))
+            );
+            assert!(change.get("action_id").is_none());
+        }
+        // What the other organization hears first is its own.
+        server
+            .database
+            .psql("update tickets set subject = subject || '!' where id = 31")
+            .await;
+        let change = theirs.expect("change").await;
+        assert_eq!(change["id"], 31, "{transport:?}");
+        let quiet = mine.next_within(Duration::from_millis(100)).await;
+        assert!(quiet.is_none_or(|it| it["type"] == "ping"));
+    }
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_reader_may_want_some_resources_only() {
+    let server = server().await;
+    let client = server.client(1, 1);
+    for transport in Transport::ALL {
+        let mut channel = attached(&client, transport, "resources=health").await;
+        client
+            .patch("/tickets/1", json!({"subject": format!("{transport:?}")}))
+            .expect(200)
+            .await;
+        let id = 1 + transport as u32;
+        client
+            .post("/resources/health", json!({"id": id}))
+            .expect(201)
+            .await;
+        let change = channel.expect("change").await;
+        assert_eq!(
+            (&change["resource"], &change["id"]),
+            (&json!("health"), &json!(id)),
+            "{transport:?}"
+        );
+    }
+    // None at all: only what was asked for.
+    let mut channel = attached(&client, Transport::Ndjson, "resources=").await;
+    client.delete("/tickets/1").expect(200).await;
+    let call = client.get("/tickets/2").header("request-id", "r1");
+    call.header("channel-id", "tab-Ndjson").expect(202).await;
+    let (events, _) = channel.until("done").await;
+    assert!(events.iter().all(|it| it["type"] == "row"), "{events:?}");
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn what_changed_while_a_reader_was_away_is_told_when_it_returns() {
+    let server = server().await;
+    let client = server.client(1, 1);
+    for transport in Transport::ALL {
+        let mut channel = attached(&client, transport, "").await;
+        let subject = |it: &str| json!({"subject": format!("{it} {transport:?}")});
+        client
+            .patch("/tickets/1", subject("seen"))
+            .expect(200)
+            .await;
+        channel.expect("change").await;
+        let query = format!("after={}", channel.sequence);
+        let mark = channel.sequence;
+        drop(channel);
+        client
+            .patch("/tickets/2", subject("missed"))
+            .expect(200)
+            .await;
+        client.delete("/tickets/2").expect(200).await;
+        client
+            .post(
+                "/tickets",
+                json!({"id": 2, "subject": format!("back {transport:?}")}),
+            )
+            .expect(201)
+            .await;
+        let id = format!("tab-{transport:?}");
+        let mut channel = client.channel_with(transport, &id, &query).await;
+        if transport != Transport::LongPoll {
+            let open = channel.expect("open").await;
+            assert_eq!(
+                (&open["resumed"], &open["sequence"]),
+                (&json!(true), &json!(mark))
+            );
+        }
+        // As many notices as it takes; the last one is how the row is now.
+        loop {
+            let change = channel.expect("change").await;
+            assert_eq!(change["id"], 2, "{transport:?}");
+            if change["row"]["subject"] == format!("back {transport:?}") {
+                break;
+            }
+        }
+    }
+    server.finish().await;
+}
