@@ -74,7 +74,7 @@ impl RequestLane {
     }
 
     /// How many rows the reader will have got before the end: those queued, less those that a cancel
-    /// dropped. For the `rows` of the terminal event.
+    /// dropped once it was heard of. For the `rows` of the terminal event.
     pub fn rows_told(&self) -> u64 {
         self.channel.with(|queue, _| queue.rows_told(self.id))
     }
@@ -145,7 +145,10 @@ impl Waiting<'_> {
 
     fn failure(&self, context: &mut Context<'_>) -> Poll<Kind> {
         let RequestLane { channel, id, .. } = self.0;
-        match channel.with(|queue, _| queue.failure(*id, context.waker())) {
+        let bounds = &channel.group().shared().bounds;
+        let waker = context.waker();
+        let failure = channel.with(|queue, effects| queue.failure(*id, waker, bounds, effects));
+        match failure {
             Some(kind) => Poll::Ready(kind),
             None => Poll::Pending,
         }

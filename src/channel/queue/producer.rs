@@ -58,7 +58,7 @@ impl Queue {
         waker: &Waker,
         effects: &mut Effects,
     ) -> Offer {
-        if let Some(kind) = self.failed(id) {
+        if let Some(kind) = self.failed(id, bounds, effects) {
             return Offer::Failed(kind);
         }
         self.arrive(now);
@@ -84,8 +84,14 @@ impl Queue {
     }
 
     /// Why a request should end, if it should; else remembers whom to wake once it should.
-    pub(in crate::channel) fn failure(&mut self, id: LaneId, waker: &Waker) -> Option<Kind> {
-        let failed = self.failed(id);
+    pub(in crate::channel) fn failure(
+        &mut self,
+        id: LaneId,
+        waker: &Waker,
+        bounds: &Bounds,
+        effects: &mut Effects,
+    ) -> Option<Kind> {
+        let failed = self.failed(id, bounds, effects);
         if failed.is_none() {
             self.lanes.wait(id, waker);
         }
@@ -117,7 +123,7 @@ impl Queue {
         self.room_may_be_free(bounds, effects);
     }
 
-    /// Tells a running request to stop, and drops its rows that wait.
+    /// Tells a running request to stop.
     pub(in crate::channel) fn cancel(
         &mut self,
         request: &RequestId,
@@ -128,7 +134,6 @@ impl Queue {
         let Some(id) = lane.filter(|it| it.is_running()).map(|it| it.id) else {
             return false;
         };
-        self.lanes.drop_rows(id, bounds);
         self.lanes.fail(id, Kind::RequestCancelled, effects);
         self.room_may_be_free(bounds, effects);
         true
@@ -181,14 +186,22 @@ impl Queue {
     }
 
     /// Why a request should end. One that is no longer there was ended with everything else.
-    fn failed(&self, id: LaneId) -> Option<Kind> {
-        match self.lanes.get(id) {
-            Some(lane) => lane.failed,
-            None => Some(match self.phase {
+    ///
+    /// The rows of a cancelled request are dropped here, when its producer hears of the cancel and
+    /// not before: one that ends without having heard has counted them.
+    fn failed(&mut self, id: LaneId, bounds: &Bounds, effects: &mut Effects) -> Option<Kind> {
+        let Some(lane) = self.lanes.get(id) else {
+            return Some(match self.phase {
                 Phase::Open => Kind::RequestCancelled,
                 Phase::Draining => Kind::ShuttingDown,
                 Phase::Ended(kind) => kind,
-            }),
+            });
+        };
+        let failed = lane.failed;
+        if failed == Some(Kind::RequestCancelled) {
+            self.lanes.drop_rows(id, bounds);
+            self.room_may_be_free(bounds, effects);
         }
+        failed
     }
 }

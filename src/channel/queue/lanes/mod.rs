@@ -56,6 +56,8 @@ pub(in crate::channel::queue) struct Lane {
     terminal: Option<Events>,
     /// Why the producer should stop, once it should.
     pub(in crate::channel::queue) failed: Option<Kind>,
+    /// The end of a request whose rows became void, whatever its producer says.
+    voided: Option<Box<Events>>,
     /// The state that its rows show, once it is known.
     snapshot: Option<Version>,
     pub(in crate::channel::queue) opened_at: u64,
@@ -163,6 +165,7 @@ impl Lanes {
             bytes: 0,
             terminal: None,
             failed: None,
+            voided: None,
             snapshot: None,
             opened_at: now,
             rows_queued: 0,
@@ -251,12 +254,17 @@ impl Lanes {
             let lost = self.get(id).is_some_and(|it| !it.rows.is_empty());
             self.drop_rows(id, bounds);
             self.fail(id, error.kind(), effects);
-            if let Some(lane) = self.get_mut(id).filter(|it| lost && !it.is_running()) {
+            if let Some(lane) = self.get_mut(id).filter(|_| lost) {
                 let request = lane.request.as_str();
                 let problem = problem::document(error, Some(request));
                 let rows = lane.rows_delivered;
-                let terminal = event::error(Some((request, rows)), &problem);
-                lane.terminal = Some(Events::one(terminal));
+                let end = Events::one(event::error(Some((request, rows)), &problem));
+                // The producer of one that still runs may have counted the rows already, and end it
+                // well before it hears of this.
+                match lane.is_running() {
+                    true => lane.voided = Some(Box::new(end)),
+                    false => lane.terminal = Some(end),
+                }
             }
         }
     }
@@ -269,7 +277,8 @@ impl Lanes {
             if lane.rows.is_empty() {
                 lane.tag = lane.tag.max(served);
             }
-            lane.terminal.get_or_insert(terminal);
+            let voided = lane.voided.take().map(|it| *it);
+            lane.terminal.get_or_insert(voided.unwrap_or(terminal));
             lane.waits_for = 0;
             lane.waker = None;
         }

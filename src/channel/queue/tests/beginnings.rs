@@ -71,10 +71,7 @@ fn what_is_gone_is_said_and_ends_every_request() {
             assert_eq!(opened.sequence, 103);
             assert_eq!(opened.position, at(15));
             assert_eq!(told, ["104 reset gap"]);
-            assert_eq!(
-                channel.queue.failure(lane, &waker()),
-                Some(Kind::RequestCancelled)
-            );
+            assert_eq!(channel.failure(lane), Some(Kind::RequestCancelled));
             channel.finish(lane, "r");
             assert!(channel.read(10_000, 0).is_empty(), "no other end");
             assert_eq!(channel.open("r", 0), LaneId::nth(2));

@@ -104,6 +104,11 @@ impl Channel {
             .offer(lane, events, now, bounds, &waker(), effects)
     }
 
+    pub(super) fn failure(&mut self, lane: LaneId) -> Option<Kind> {
+        let (bounds, effects) = (&self.bounds, &mut self.effects);
+        self.queue.failure(lane, &waker(), bounds, effects)
+    }
+
     pub(super) fn finish(&mut self, lane: LaneId, request: &str) {
         let line = format!("{{\"type\":\"done\",\"request_id\":\"{request}\"}}\n");
         let (bounds, effects) = (&self.bounds, &mut self.effects);

@@ -315,8 +315,12 @@ impl World {
     }
 
     fn finish(&mut self, index: usize) {
+        let rows = self.queue.rows_told(self.producers[index].lane);
+        self.finish_with(index, rows);
+    }
+
+    fn finish_with(&mut self, index: usize, rows: u64) {
         let producer = &mut self.producers[index];
-        let rows = self.queue.rows_told(producer.lane);
         let terminal = Done {
             request_id: &producer.name,
             rows,
@@ -335,6 +339,15 @@ impl World {
             &mut effects,
         );
         self.after(effects);
+    }
+
+    /// A producer has counted its rows when the cancel comes, and ends well.
+    pub(super) fn cancel_late(&mut self, which: usize) {
+        if let Some(index) = self.running(which) {
+            let rows = self.queue.rows_told(self.producers[index].lane);
+            self.cancel(which);
+            self.finish_with(index, rows);
+        }
     }
 
     pub(super) fn cancel(&mut self, which: usize) {

@@ -13,6 +13,7 @@ enum Act {
     Retry(usize),
     End(usize),
     Cancel(usize),
+    CancelLate(usize),
     Attach(From, bool),
     Detach,
     Read(usize, usize),
@@ -46,6 +47,7 @@ fn act() -> impl Strategy<Value = Act> {
         4 => (0..4_usize).prop_map(Act::Retry),
         2 => (0..4_usize).prop_map(Act::End),
         1 => (0..4_usize).prop_map(Act::Cancel),
+        1 => (0..4_usize).prop_map(Act::CancelLate),
         2 => (from, any::<bool>()).prop_map(|(from, acknowledges)| Act::Attach(from, acknowledges)),
         1 => Just(Act::Detach),
         10 => (1..6_000_usize, prop_oneof![Just(usize::MAX), 1..9_usize])
@@ -67,6 +69,7 @@ fn run(filter: Option<&'static str>, acts: Vec<Act>) {
             Act::Retry(which) => world.retry(which),
             Act::End(which) => world.end(which),
             Act::Cancel(which) => world.cancel(which),
+            Act::CancelLate(which) => world.cancel_late(which),
             Act::Attach(from, acknowledges) => {
                 let after = match from {
                     From::Unsaid => None,
