@@ -108,3 +108,16 @@ fn sql_is_in_lower_case() {
 fn every_kind_of_error_is_documented() {
     holds(rules::undocumented_kinds(&read("docs/ERRORS.md")));
 }
+
+#[test]
+fn every_setting_is_in_effect_or_says_that_it_is_not() {
+    let sources = files("src", ".rs").into_iter();
+    let users = sources.filter(|(path, _)| !path.starts_with("src/config/"));
+    let users: Vec<String> = users.map(|(_, text)| text).collect();
+    let sections = rowcast::config::Config::default().sections();
+    let settings = sections.into_iter().flat_map(|section| section.settings);
+    holds(rules::idle_settings(
+        &users,
+        settings.map(|it| (it.name, it.meaning)),
+    ));
+}

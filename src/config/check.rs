@@ -17,7 +17,6 @@ const MAY_BE_ZERO: &[&str] = &[
     "limits.poll_wait_ms",
     "limits.signals_per_second",
     "limits.signals_burst",
-    "feed.delivered_keys_max",
 ];
 
 /// Numbers that need more than 1, and those that make no sense beyond some value.

@@ -151,11 +151,11 @@ section! {
         poll_wait_ms_max: u64 = 60_000,
         /// Changed rows in one batch; a batch of more becomes a `reset` of each resource.
         batch_keys_max: usize = 10_000,
-        /// Signals per second that one channel may send.
+        /// Signals per second that one channel may send. Not in effect yet.
         signals_per_second: u32 = 10,
-        /// Signals that one channel may send at once after a pause.
+        /// Signals that one channel may send at once after a pause. Not in effect yet.
         signals_burst: u32 = 30,
-        /// Bytes of one signal.
+        /// Bytes of one signal. Not in effect yet.
         signal_bytes_max: usize = 10 << 10,
     }
 }
@@ -173,9 +173,6 @@ section! {
         /// How long row-level security may take to decide about one batch for one identity before
         /// that identity gets a `reset` instead.
         policy_timeout_ms: u64 = 2_000,
-        /// Rows behind row-level security that are remembered as delivered, per channel, so that
-        /// their deletion is told to those only who had them. Beyond, a `reset` tells it.
-        delivered_keys_max: usize = 10_000,
     }
 }
 

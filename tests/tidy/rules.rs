@@ -6,7 +6,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use documents::{undocumented_kinds, unexplained_dependencies};
+pub(crate) use documents::{idle_settings, undocumented_kinds, unexplained_dependencies};
 pub(crate) use imports::{misplaced_libraries, orphans, upward_imports};
 pub(crate) use source::{
     left_behind, leftover_words, missing_head, too_long, upper_case_sql, upper_case_sql_in_rust,

@@ -1,5 +1,6 @@
 //! What documents have to say of the code.
 
+use super::Tokens;
 use rowcast::{error::Kind, wire::status};
 
 /// Dependencies without a comment right above them.
@@ -81,4 +82,28 @@ fn expected(kind: Kind) -> Vec<String> {
             String::new()
         },
     ]
+}
+
+/// Settings that no source reads although their meaning promises an effect, and the other way round.
+pub(crate) fn idle_settings(
+    sources: &[String],
+    settings: impl Iterator<Item = (&'static str, String)>,
+) -> Vec<String> {
+    let tokens: Vec<Tokens> = sources
+        .iter()
+        .map(|text| Tokens::of(text).without_tests())
+        .collect();
+    let mut faults = Vec::new();
+    for (name, meaning) in settings {
+        let is_read = tokens.iter().any(|tokens| tokens.has(&[".", name]));
+        match (is_read, meaning.ends_with("Not in effect yet.")) {
+            (false, false) => faults.push(format!("nobody reads the setting `{name}`")),
+            // A plain word may be the field of something else.
+            (true, true) if name.contains('_') => {
+                faults.push(format!("`{name}` is read, and says it is not in effect"))
+            }
+            _ => {}
+        }
+    }
+    faults
 }

@@ -210,3 +210,20 @@ fn a_document_that_lags_behind_the_kinds_is_seen() {
         assert!(!undocumented_kinds(&changed).is_empty(), "{to}");
     }
 }
+
+#[test]
+fn a_setting_that_nobody_reads_is_seen() {
+    let sources = [
+        "fn f() { limits.is_read; }\n#[cfg(test)]\nmod tests { fn f() { limits.tested } }"
+            .to_owned(),
+    ];
+    let check = |name, meaning: &str| {
+        let settings = std::iter::once((name, meaning.to_owned()));
+        idle_settings(&sources, settings).len()
+    };
+    assert_eq!(check("is_read", "Something."), 0);
+    assert_eq!(check("idle", "Something."), 1);
+    assert_eq!(check("tested", "Something."), 1);
+    assert_eq!(check("idle", "Something. Not in effect yet."), 0);
+    assert_eq!(check("is_read", "Something. Not in effect yet."), 1);
+}
