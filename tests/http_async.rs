@@ -521,7 +521,7 @@ async fn an_eventsource_resumes_by_the_id_of_its_last_event() {
     }
     let ids: Vec<u64> = text
         .lines()
-        .filter_map(|it| it.strip_prefix("id:"))
+        .filter_map(|it| it.strip_prefix("id: "))
         .map(|it| it.parse().unwrap())
         .collect();
     assert_eq!(ids, [sequence - 2, sequence - 1, sequence]);

@@ -69,13 +69,13 @@ impl Framing for Sse {
 
     fn open(&self, line: Bytes, sequence: u64) -> Bytes {
         // With a number from the start, a stream that breaks before its first event resumes too.
-        let mut out = format!("retry:{RETRY_MS}\n").into_bytes();
+        let mut out = format!("retry: {RETRY_MS}\n").into_bytes();
         data(&mut out, Some(sequence), &line);
         out.into()
     }
 
     fn events(&self, frame: &Frame) -> Bytes {
-        let overhead = "id:1234567890123456\ndata:\n".len();
+        let overhead = "id: 1234567890123456\ndata: \n".len();
         let mut out = Vec::with_capacity(frame.bytes().len() + frame.events.count() * overhead);
         for (sequence, line) in frame.numbered() {
             data(&mut out, Some(sequence), line);
@@ -90,12 +90,13 @@ impl Framing for Sse {
     }
 }
 
-/// Appends one event; its line ends with a line feed, and one more ends the event.
+/// Appends one event; its line ends with a line feed, and one more ends the event. The space after
+/// each colon is not needed, but scripts that cut lines by hand expect it.
 fn data(out: &mut Vec<u8>, sequence: Option<u64>, line: &[u8]) {
     if let Some(sequence) = sequence {
-        writeln!(out, "id:{sequence}").expect("a vector takes everything");
+        writeln!(out, "id: {sequence}").expect("a vector takes everything");
     }
-    out.extend_from_slice(b"data:");
+    out.extend_from_slice(b"data: ");
     out.extend_from_slice(line);
     out.push(b'\n');
 }
@@ -164,12 +165,12 @@ mod tests {
     #[test]
     fn sse_repeats_the_number_and_never_names_an_event() {
         let open = Sse.open("{}\n".into(), 6);
-        assert_eq!(open, "retry:500\nid:6\ndata:{}\n\n");
+        assert_eq!(open, "retry: 500\nid: 6\ndata: {}\n\n");
         assert_eq!(
             Sse.events(&frame()),
-            "id:7\ndata:{\"a\":1}\n\nid:8\ndata:{}\n\n"
+            "id: 7\ndata: {\"a\":1}\n\nid: 8\ndata: {}\n\n"
         );
-        assert_eq!(Sse.line("{}\n".into()), "data:{}\n\n");
+        assert_eq!(Sse.line("{}\n".into()), "data: {}\n\n");
     }
 
     #[test]

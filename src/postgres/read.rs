@@ -34,6 +34,10 @@ const SMALL_ROWS_MAX: u64 = 256;
 /// How much of a small result is held in memory. One that turns out larger is read as a stream.
 const SMALL_BYTES_MAX: usize = 1 << 20;
 
+/// By how much a statement whose time PostgreSQL limits may pass its limit: beyond, PostgreSQL is not
+/// there any more.
+const PLAIN_SLACK: Duration = Duration::from_secs(1);
+
 /// How often a statement is tried when its connection turns out to be dead before it ran, or its plan
 /// to be out of date.
 const ATTEMPTS: usize = 3;
@@ -120,10 +124,7 @@ impl RowStream {
             Err(_) => {
                 // Dropping the lease cancels the statement.
                 self.source = Source::Held(VecDeque::new());
-                Err(Error::new(
-                    Kind::StatementTimeout,
-                    "The statement took longer than it may.",
-                ))
+                Err(too_slow())
             }
         }
     }
@@ -340,6 +341,12 @@ async fn open(
         statement_timeout,
         action: "",
     };
+    let patience = database.statement_timeout
+        + match via {
+            // PostgreSQL's own clock runs too, and says it better.
+            Via::Plain => PLAIN_SLACK,
+            Via::Streams => Duration::ZERO,
+        };
     let mut attempt = 1;
     loop {
         let mut lease = match via {
@@ -349,8 +356,12 @@ async fn open(
                 database.lease(&database.streams, Some(share)).await?
             }
         };
-        let reading =
-            session::read(&mut lease, settings, &statement.rendered, statement.speech).await;
+        // PostgreSQL may say nothing at all until it has its first rows. Dropping the lease cancels
+        // the statement.
+        let reading = session::read(&mut lease, settings, &statement.rendered, statement.speech);
+        let Ok(reading) = tokio::time::timeout(patience, reading).await else {
+            return Err(too_slow());
+        };
         let reading = match reading {
             Ok(reading) => reading,
             Err(Failure::Stale(_) | Failure::Outdated(_)) if attempt < ATTEMPTS => {
@@ -370,6 +381,11 @@ async fn open(
             patience: database.statement_timeout,
         });
     }
+}
+
+fn too_slow() -> Error {
+    let detail = "The statement took longer than it may.";
+    Error::new(Kind::StatementTimeout, detail)
 }
 
 /// The entity tag of a row, which stands in this column as text.
