@@ -102,6 +102,40 @@ async fn a_comparison_that_can_fail_never_meets_another_organizations_row() {
 }
 
 #[tokio::test]
+async fn the_planner_meets_no_value_of_another_organization_either() {
+    // To estimate how many rows pass, the planner compares with the most common values of a column,
+    // whoever's they are.
+    let common =
+        "insert into mines select n, 1, row(n)::touchy, 'n' || n from generate_series(1, 5) as n;
+        insert into mines select n, 2, row(13)::touchy, 'mine' from generate_series(100, 400) as n;
+        alter operator = (touchy, touchy) set (restrict = eqsel);
+        create view mined as select * from mines;
+        grant select on mined to zoo_keeper;
+        analyze";
+    let zoo = Zoo::with(common, |_| ()).await;
+    let plain = zoo.postgres.connect().await;
+    let estimate =
+        "explain select from (select * from mines where organization_id = 1 offset 0) as t
+        where trigger = row(2)::touchy";
+    assert!(
+        plain.simple_query(estimate).await.is_err(),
+        "the planner asks"
+    );
+    drop(plain);
+    for resource in ["mines", "mined"] {
+        for query in [
+            "trigger=eq.(2)",
+            "trigger=in.(%22(2)%22)",
+            "trigger=eq.(2)&order=id&limit=3",
+        ] {
+            let found = zoo.column(&keeper(1), resource, query, "id").await;
+            assert_eq!(found, [2], "{resource}?{query}");
+        }
+    }
+    zoo.close().await;
+}
+
+#[tokio::test]
 async fn a_key_that_can_fail_is_compared_behind_the_fence() {
     // A primary key needs a btree operator class, whose functions fail as well.
     let schema =

@@ -144,6 +144,14 @@ async fn collisions_with_visible_rows_are_explained() {
     let twice = json!([{ "label": "x", "badge": "b" }, { "label": "y", "badge": "b" }]);
     let told_twice = told(writer.post("cages", twice).await);
     assert_eq!(told_twice["code"], "23505");
+    // Nulls collide with nothing, so that they do not explain a collision with another's row.
+    let nulls = json!([{ "label": "x", "badge": "two" }, { "label": "y", "badge": null }, { "label": "z", "badge": null }]);
+    assert_eq!(told(writer.post("cages", nulls).await)["code"], "RC301");
+    // Twice by one value for several rows.
+    let several = writer.patch_where("cages", "id=in.(1,3)", json!({ "badge": "b" }));
+    assert_eq!(told(several.await)["code"], "23505");
+    let others = writer.patch_where("cages", "id=in.(3)", json!({ "badge": "two" }));
+    assert_eq!(told(others.await)["code"], "RC301");
     // Of several, one collides with a row that is seen and one with a row that is not.
     let both = json!([{ "label": "x", "badge": "two" }, { "label": "y", "badge": "one" }]);
     let told_both = told(writer.post("cages", both).await);
@@ -205,6 +213,10 @@ async fn row_level_security_holds_on_writes() {
     // Seen by everybody, changed by its writer only.
     refused(
         writer.patch("diaries", "2", json!({ "body": "x" })).await,
+        Kind::RowNotAllowed,
+    );
+    refused(
+        writer.put("diaries", "2", json!({ "writer": "1" })).await,
         Kind::RowNotAllowed,
     );
     refused(writer.delete("diaries", "2").await, Kind::RowNotAllowed);

@@ -343,5 +343,13 @@ async fn defaults_fill_an_empty_object() {
             .unwrap()
             .created
     );
+    // What a client got it may send back, id and all; another id may not be given.
+    let whole = json!({ "id": "60", "organization_id": 1, "note": "z" });
+    let row = body(&writer.patch("blanks", "60", whole.clone()).await.unwrap());
+    assert_eq!(row["note"], "z");
+    refused(
+        writer.patch("blanks", "50", whole).await,
+        Kind::ValueInvalid,
+    );
     zoo.close().await;
 }

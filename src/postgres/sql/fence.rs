@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Whether rows of this resource belong to organizations at all.
-pub(crate) fn is_fenced(resource: &Resource) -> bool {
+fn is_fenced(resource: &Resource) -> bool {
     matches!(resource.tenancy, Tenancy::Column(_) | Tenancy::Via { .. })
 }
 
@@ -66,6 +66,64 @@ pub(crate) fn append(
         }
     }
     Ok(())
+}
+
+/// The row called `alias` of a resource, as a caller of this organization may meet it.
+#[derive(Clone, Copy)]
+pub(crate) struct Row<'a> {
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) resource: &'a Resource,
+    pub(crate) alias: &'a str,
+    pub(crate) organization: &'a OrganizationId,
+}
+
+impl Row<'_> {
+    /// Appends the fence and conditions on the row. The `harmless` ones stand beside the fence, where
+    /// indexes serve them. A comparison that can fail would tell of the value that it fails on, and so
+    /// it meets no value from outside:
+    ///
+    /// - not when the statement runs: `case` evaluates its parts in their order, which `and` does not
+    ///   (PostgreSQL manual, "Expression Evaluation Rules"). The fence stands before it once more, so
+    ///   that an index serves the fence;
+    /// - not when it is planned: to estimate how many rows pass, the planner compares with the most
+    ///   common values of a column (`var_eq_const` in selfuncs.c), whoever's they are, also through a
+    ///   subquery that nothing is pushed down into. Into a `case` it does not look.
+    ///
+    /// # Errors
+    /// As [`append`].
+    pub(crate) fn guard<T>(
+        self,
+        writer: &mut Writer,
+        conditions: &[T],
+        harmless: impl Fn(&T) -> bool,
+        condition: impl Fn(&mut Writer, &T),
+    ) -> Result<()> {
+        let beside = |it: &&T| harmless(it) || !is_fenced(self.resource);
+        self.append(writer)?;
+        for it in conditions.iter().filter(beside) {
+            writer.sql(" and ");
+            condition(writer, it);
+        }
+        if !conditions.iter().all(|it| beside(&it)) {
+            writer.sql(" and case when ");
+            self.append(writer)?;
+            writer.sql(" then ");
+            let behind = conditions.iter().filter(|it| !beside(it));
+            writer.separated(" and ", behind, |writer, it| condition(writer, it));
+            writer.sql(" end");
+        }
+        Ok(())
+    }
+
+    fn append(self, writer: &mut Writer) -> Result<()> {
+        append(
+            writer,
+            self.catalog,
+            self.resource,
+            self.alias,
+            self.organization,
+        )
+    }
 }
 
 /// The organization as a value of the column that tells it.

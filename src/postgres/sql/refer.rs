@@ -3,7 +3,7 @@
 
 use super::{
     Rendered, Writer, fence,
-    write::{Fenced, append_fenced, append_given, organization_column},
+    write::{Fenced, append_given, organization_column},
 };
 use crate::{
     catalog::{Collision, Column, Resource},
@@ -127,11 +127,26 @@ impl Fenced<'_> {
         if given.rows > 1 && !twice.is_empty() {
             writer.sql(" or exists (select from ");
             append_given(&mut writer, resource, given);
+            // Nulls collide with nothing.
+            writer.sql(" where ");
+            writer.separated(" and ", &twice, |writer, column| {
+                writer.column("g", column).sql(" is not null");
+            });
             writer.sql(" group by ");
             writer.separated(", ", twice, |writer, column| {
                 writer.column("g", column);
             });
             writer.sql(" having count(*) > 1)");
+        }
+        // Several rows that are given the same values meet each other.
+        let of_row = sources.iter().any(|from| matches!(from, From::Row(_)));
+        if let Some(target) = self.write.target().filter(|it| !it.is_item() && !of_row) {
+            writer
+                .sql(" or (select count(*) > 1 from ")
+                .relation(resource)
+                .sql(" as t where ");
+            self.append_fence(&mut writer, target)?;
+            writer.sql(")");
         }
         Ok(Some(writer.finish()))
     }
@@ -169,18 +184,13 @@ impl Fenced<'_> {
         for (_, from) in pairs {
             self.append_value(&mut Writer::default(), *from)?;
         }
-        let catalog = &self.write.catalog;
-        append_fenced(
-            writer,
-            |writer| fence::append(writer, catalog, resource, "v", self.organization),
-            pairs,
-            |(column, _)| column.leakproof_equality,
-            |writer, (column, from)| {
+        let leakproof = |(column, _): &Pair<'_>| column.leakproof_equality;
+        self.row(resource, "v")
+            .guard(writer, pairs, leakproof, |writer, (column, from)| {
                 writer.column("v", column).equals(column);
                 let appended = self.append_value(writer, *from);
                 debug_assert!(appended.is_ok(), "it was rendered before");
-            },
-        )
+            })
     }
 
     fn append_value(self, writer: &mut Writer, from: From<'_>) -> Result<()> {

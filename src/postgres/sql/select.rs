@@ -12,10 +12,6 @@ use crate::{
 
 /// The name of the row, in every statement.
 const ROW: &str = "t";
-/// What the row's `xmin` is called above the barrier: no column of a table can have the name of a
-/// system column, so nothing is shadowed.
-const XMIN: &str = "xmin";
-
 /// A query's statement, and the encoder of its rows. If the query wants entity tags, the row's `xmin`
 /// comes as text behind the encoder's columns.
 ///
@@ -43,18 +39,24 @@ pub(crate) fn select(
     );
     if query.etag {
         writer.sql(if query.columns.is_empty() { "" } else { ", " });
-        writer.sql(ROW).sql(".").sql(XMIN).sql("::text");
+        writer.sql("t.xmin::text");
     }
-    writer.sql(" from ");
-    let (below, above) = partition(query);
-    if above.is_empty() {
-        writer.relation(&query.resource).sql(" as t where ");
-        fenced(&mut writer, query, organization, &below)?;
-    } else {
-        barrier(&mut writer, query, organization, &below)?;
-        writer.sql(" where ");
-        conditions(&mut writer, query, &above);
-    }
+    writer
+        .sql(" from ")
+        .relation(&query.resource)
+        .sql(" as t where ");
+    let row = fence::Row {
+        catalog: &query.catalog,
+        resource: &query.resource,
+        alias: ROW,
+        organization,
+    };
+    row.guard(
+        &mut writer,
+        &query.conditions,
+        |it| is_harmless(query, it),
+        |writer, it| condition(writer, &columns[it.column], &it.check),
+    )?;
     order(&mut writer, query);
     // Not a parameter: how many rows are wanted decides which plan is good, and a plan made for any
     // number would be made for none.
@@ -69,74 +71,15 @@ pub(crate) fn select(
     Ok((writer.finish(), encoder))
 }
 
-/// The conditions that may run beside the fence, and those that may not: a comparison that can fail
-/// would tell of the values that it fails on, and with them of rows of other organizations, if
-/// PostgreSQL chose to evaluate it before the fence.
-fn partition(query: &Query) -> (Vec<&Condition>, Vec<&Condition>) {
-    let resource = &query.resource;
-    query.conditions.iter().partition(|it| {
-        let harmless = match it.check {
-            Check::Equal(_) | Check::In(..) => resource.columns[it.column].leakproof_equality,
-            Check::Is(_) => resource.is_stored(),
-        };
-        harmless || !fence::is_fenced(resource)
-    })
-}
-
-/// The rows of the organization as a subquery through which no condition passes.
-///
-/// `offset 0` is what makes it so, in all versions of PostgreSQL: a subquery with an offset is neither
-/// pulled up into the query around it (`is_simple_subquery` in prepjointree.c) nor are conditions
-/// pushed down into it (`subquery_is_pushdown_safe` in allpaths.c), since either could change which
-/// rows it has. It costs nothing: an offset of zero adds no node to the plan.
-///
-/// When no condition needs it, everything is written flat, so that indexes, order and limit work
-/// together.
-fn barrier(
-    writer: &mut Writer,
-    query: &Query,
-    organization: &OrganizationId,
-    below: &[&Condition],
-) -> Result<()> {
-    let mut needed: Vec<usize> = query.columns.clone();
-    needed.extend(query.conditions.iter().map(|it| it.column));
-    needed.extend(query.order.iter().map(|it| it.column));
-    needed.sort_unstable();
-    needed.dedup();
-    writer.sql("(select ");
-    writer.separated(", ", needed, |writer, index| {
-        writer.column(ROW, &query.resource.columns[index]);
-    });
-    if query.etag {
-        writer.sql(", ").sql(ROW).sql(".").sql(XMIN);
+/// Whether a condition can tell nothing of the values that it is evaluated on.
+fn is_harmless(query: &Query, condition: &Condition) -> bool {
+    match condition.check {
+        Check::Equal(_) | Check::In(..) => {
+            query.resource.columns[condition.column].leakproof_equality
+        }
+        // The columns of a view may be expressions, which can fail.
+        Check::Is(_) => query.resource.is_stored(),
     }
-    writer
-        .sql(" from ")
-        .relation(&query.resource)
-        .sql(" as t where ");
-    fenced(writer, query, organization, below)?;
-    writer.sql(" offset 0) as t");
-    Ok(())
-}
-
-fn fenced(
-    writer: &mut Writer,
-    query: &Query,
-    organization: &OrganizationId,
-    below: &[&Condition],
-) -> Result<()> {
-    fence::append(writer, &query.catalog, &query.resource, ROW, organization)?;
-    if !below.is_empty() {
-        writer.sql(" and ");
-        conditions(writer, query, below);
-    }
-    Ok(())
-}
-
-fn conditions(writer: &mut Writer, query: &Query, conditions: &[&Condition]) {
-    writer.separated(" and ", conditions, |writer, it| {
-        condition(writer, &query.resource.columns[it.column], &it.check);
-    });
 }
 
 /// Appends one condition on the row.

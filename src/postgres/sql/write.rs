@@ -187,21 +187,14 @@ impl<'a> Fenced<'a> {
             .sql(", place) join ")
             .relation(resource)
             .sql(" as t on ");
-        let organization = self.organization;
-        let catalog = &self.write.catalog;
         let parts: Vec<(usize, &Column)> = resource.key_columns().enumerate().collect();
         let equal = |writer: &mut Writer, (place, column): &(usize, &Column)| {
             writer.column("t", column).equals(column);
             writer.sql(&format!("k.part{place}"));
         };
         let leakproof = |(_, column): &(usize, &Column)| column.leakproof_equality;
-        append_fenced(
-            &mut writer,
-            |writer| fence::append(writer, catalog, resource, "t", organization),
-            &parts,
-            leakproof,
-            equal,
-        )?;
+        self.row(resource, "t")
+            .guard(&mut writer, &parts, leakproof, equal)?;
         writer.sql(" order by k.place");
         Ok(writer.finish())
     }
@@ -223,16 +216,20 @@ impl<'a> Fenced<'a> {
             Check::Is(_) => true,
             _ => resource.columns[it.column].leakproof_equality,
         };
-        append_fenced(
-            writer,
-            |writer| {
-                let catalog = &self.write.catalog;
-                fence::append(writer, catalog, resource, "t", self.organization)
-            },
-            &target.conditions,
-            leakproof,
-            |writer, it| select::condition(writer, &resource.columns[it.column], &it.check),
-        )
+        self.row(resource, "t")
+            .guard(writer, &target.conditions, leakproof, |writer, it| {
+                select::condition(writer, &resource.columns[it.column], &it.check);
+            })
+    }
+
+    /// The row called `alias`, as the caller may meet it.
+    pub(super) fn row(self, resource: &'a Resource, alias: &'a str) -> fence::Row<'a> {
+        fence::Row {
+            catalog: &self.write.catalog,
+            resource,
+            alias,
+            organization: self.organization,
+        }
     }
 
     fn append_returning(self, writer: &mut Writer, returning: Option<Returning>) -> Result<()> {
@@ -276,32 +273,6 @@ pub(crate) fn organization_column(resource: &Resource) -> Option<usize> {
         Tenancy::Column(index) => Some(index),
         _ => None,
     }
-}
-
-/// Appends a fence and conditions. Those that might tell something by an error are evaluated on no row
-/// outside: `case` keeps an order, which `and` does not (PostgreSQL manual, "Expression Evaluation
-/// Rules"). The fence stands before them once more, so that an index serves it.
-pub(super) fn append_fenced<T>(
-    writer: &mut Writer,
-    fence: impl Fn(&mut Writer) -> Result<()>,
-    conditions: &[T],
-    leakproof: impl Fn(&T) -> bool,
-    append: impl Fn(&mut Writer, &T),
-) -> Result<()> {
-    fence(writer)?;
-    for it in conditions.iter().filter(|it| leakproof(it)) {
-        writer.sql(" and ");
-        append(writer, it);
-    }
-    if conditions.iter().any(|it| !leakproof(it)) {
-        writer.sql(" and case when ");
-        fence(writer)?;
-        writer.sql(" then ");
-        let guarded = conditions.iter().filter(|it| !leakproof(it));
-        writer.separated(" and ", guarded, |writer, it| append(writer, it));
-        writer.sql(" end");
-    }
-    Ok(())
 }
 
 /// Appends the rows of values that a body gives, as `g`.

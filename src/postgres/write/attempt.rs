@@ -36,6 +36,8 @@ enum Stop {
     Final(Error),
     /// The row to be replaced came or went meanwhile.
     Moved,
+    /// The row is there to be seen, but either it is there only now, or a policy keeps it as it is.
+    Kept,
 }
 
 impl From<Error> for Stop {
@@ -194,8 +196,7 @@ impl<'a> Work<'a> {
         if self.expects_tags() {
             return Err(precondition_failed().into());
         }
-        // It is there to be seen, but either it is there only now, or a policy keeps it as it is.
-        Err(Stop::Moved)
+        Err(Stop::Kept)
     }
 
     /// Before a row is created in its place: no row was found that could be replaced.
@@ -204,7 +205,7 @@ impl<'a> Work<'a> {
             return Err(precondition_failed().into());
         }
         match self.seen(lease, target).await? {
-            true => Err(Stop::Moved),
+            true => Err(Stop::Kept),
             false => Ok(()),
         }
     }
@@ -295,10 +296,10 @@ impl<'a> Work<'a> {
     async fn stopped(self, stop: Stop, last: bool) -> Result<Attempt> {
         match stop {
             Stop::Final(error) => Err(error),
-            Stop::Moved if !last => Ok(Attempt::Again),
+            Stop::Moved | Stop::Kept if !last => Ok(Attempt::Again),
             // A row of that key exists, but not for the caller.
-            Stop::Moved if self.replaces() => Err(row_unknown(&self.write.resource)),
-            Stop::Moved => Err(super::refusal::row_not_allowed()),
+            Stop::Moved => Err(row_unknown(&self.write.resource)),
+            Stop::Kept => Err(super::refusal::row_not_allowed()),
             Stop::Refused(error) if !last && session::is_outdated(&error) => Ok(Attempt::Again),
             Stop::Refused(error) => Err(self.explain(error).await),
         }

@@ -10,6 +10,7 @@ use crate::{
     error::{Error, Kind, Result},
     query::read::{Check, Query, fence_is_readable},
 };
+use serde_json::value::RawValue;
 
 /// The resource, if its rows can be written at all.
 pub(super) fn writable(access: &Access, resource: &str) -> Result<Allowed> {
@@ -111,22 +112,32 @@ pub(super) fn denied(allowed: &Allowed, what: &str) -> Error {
 
 /// The key of a replaced row stands in the path; a body that repeats it says the same.
 pub(super) fn same_key(resource: &Resource, target: &Query, object: &Object<'_>) -> Result<()> {
-    for condition in &target.conditions {
-        let column = &resource.columns[condition.column];
-        let Check::Equal(value) = &condition.check else {
-            continue;
-        };
-        let Some((_, raw)) = object.0.iter().find(|(name, _)| *name == *column.name) else {
-            continue;
-        };
-        let text = serde_json::from_str::<String>(raw.get()).unwrap_or_else(|_| raw.get().into());
-        let type_ = column.type_.base().oid;
-        if canonical(type_, &text) != canonical(type_, value.text().unwrap_or_default()) {
+    for (name, raw) in &object.0 {
+        if repeats_key(resource, target, name, raw) == Some(false) {
             return Err(Error::new(
                 Kind::ValueInvalid,
-                format!("`{}` differs from what the path says.", column.name),
+                format!("`{name}` differs from what the path says."),
             ));
         }
     }
     Ok(())
+}
+
+/// Leaves out what a body merely repeats of the path's key, as it does when a client sends back the
+/// whole row that it got: also a key that is generated once and for all may be repeated.
+pub(super) fn without_key(resource: &Resource, target: &Query, object: &mut Object<'_>) {
+    let changes = |name: &str, raw| repeats_key(resource, target, name, raw) != Some(true);
+    object.0.retain(|(name, raw)| changes(name, raw));
+}
+
+/// Whether a member of a body says of the key what the path says; `None` if it is not of the key.
+fn repeats_key(resource: &Resource, target: &Query, name: &str, raw: &RawValue) -> Option<bool> {
+    let (index, column) = resource.column(name)?;
+    let mut conditions = target.conditions.iter();
+    let Check::Equal(value) = &conditions.find(|it| it.column == index)?.check else {
+        return None;
+    };
+    let text = serde_json::from_str::<String>(raw.get()).unwrap_or_else(|_| raw.get().into());
+    let type_ = column.type_.base().oid;
+    Some(canonical(type_, &text) == canonical(type_, value.text().unwrap_or_default()))
 }

@@ -54,6 +54,9 @@ impl<'de> Deserialize<'de> for Object<'de> {
     }
 }
 
+/// The most columns that a table of PostgreSQL's can have. Whoever sends more names keeps us busy.
+const COLUMNS_MAX: usize = 1_600;
+
 struct Members;
 
 impl<'de> Visitor<'de> for Members {
@@ -65,11 +68,18 @@ impl<'de> Visitor<'de> for Members {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members: Vec<(String, &'de RawValue)> = Vec::new();
-        while let Some(name) = map.next_key::<String>()? {
-            if members.iter().any(|(other, _)| *other == name) {
-                return Err(de::Error::custom("a name stands twice in one object"));
+        while let Some(member) = map.next_entry()? {
+            if members.len() == COLUMNS_MAX {
+                return Err(de::Error::custom(
+                    "an object has more names than a table columns",
+                ));
             }
-            members.push((name, map.next_value()?));
+            members.push(member);
+        }
+        let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(de::Error::custom("a name stands twice in one object"));
         }
         Ok(Object(members))
     }
@@ -129,5 +139,7 @@ mod tests {
         }
         assert!(Body::read(b"{\"a\":\"\xff\"}").is_err());
         assert!(Object::read(b"[]").is_err());
+        let many: Vec<String> = (0..=COLUMNS_MAX).map(|it| format!("\"{it}\":1")).collect();
+        assert!(Object::read(format!("{{{}}}", many.join(",")).as_bytes()).is_err());
     }
 }

@@ -19,7 +19,9 @@ use crate::{
     identity::OrganizationId,
 };
 pub use action::ActionId;
-use admission::{belongs_somewhere, denied, findable, item, matching, same_key, writable};
+use admission::{
+    belongs_somewhere, denied, findable, item, matching, same_key, without_key, writable,
+};
 use body::{Body, Object};
 pub(crate) use given::Given;
 use given::{Purpose, canonical, may_write};
@@ -150,7 +152,9 @@ impl Write {
     ) -> Result<Self> {
         let allowed = writable(access, resource)?;
         let target = item(access, &allowed, id, query_string, &options)?;
-        Self::updating(access, allowed, target, body, options)
+        let mut object = Object::read(body)?;
+        without_key(&allowed.resource, &target, &mut object);
+        Self::updating(access, allowed, target, &object, options)
     }
 
     /// Reads `PUT /{resource}/{id}` with an object: the row becomes that, columns that are absent
@@ -243,7 +247,7 @@ impl Write {
     ) -> Result<Self> {
         let allowed = writable(access, resource)?;
         let target = matching(access, resource, query_string, &options)?;
-        Self::updating(access, allowed, target, body, options)
+        Self::updating(access, allowed, target, &Object::read(body)?, options)
     }
 
     /// Reads `DELETE /{resource}?{filters}`, for all rows that match.
@@ -325,10 +329,10 @@ impl Write {
         access: &Access,
         allowed: Allowed,
         target: Query,
-        body: &[u8],
+        object: &Object<'_>,
         options: WriteOptions,
     ) -> Result<Self> {
-        let given = Given::read(&allowed, &[Object::read(body)?], Purpose::Update)?;
+        let given = Given::read(&allowed, std::slice::from_ref(object), Purpose::Update)?;
         belongs_somewhere(&allowed.resource, &given, false)?;
         if given.columns.is_empty() && !allowed.privileges.update.contains(&true) {
             return Err(denied(&allowed, "update"));
