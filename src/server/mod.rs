@@ -192,6 +192,8 @@ impl Running {
         if let Err(error) = accepting {
             tracing::error!(%error, "the accept loop did not end well");
         }
+        // Whoever is there still has had the time; nothing of a channel outlives the server.
+        self.hub.clear();
         self.feed.stop().await;
         self.database.close().await;
     }
