@@ -29,13 +29,6 @@ use tokio_util::task::TaskTracker;
 /// How long [`Database::close`] waits for statements that are being cancelled.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// SQLSTATEs that a statement of ours meets when the schema has changed since it was looked at:
-/// undefined table, column, object; another type; a plan that no longer holds.
-const ALTERED: &[&str] = &["42P01", "42703", "42704", "42804", "42883", "0A000"];
-
-/// How long after a look at the schema the next one follows at the earliest.
-const REDISCOVER_PAUSE: Duration = Duration::from_secs(1);
-
 /// One PostgreSQL database: its pools and its catalog.
 #[derive(Clone)]
 pub struct Database {
@@ -56,8 +49,6 @@ pub(super) struct Inner {
     known: RwLock<Known>,
     signer: OnceLock<Arc<CursorSigner>>,
     pub(super) committed: Arc<Notify>,
-    /// Wakes [`Database::rediscover_when_needed`].
-    suspected: Notify,
     /// Owns the tasks that cancel statements; [`Database::close`] ends them.
     tasks: TaskTracker,
 }
@@ -123,7 +114,6 @@ impl Database {
                 }),
                 signer: OnceLock::new(),
                 committed: Arc::default(),
-                suspected: Notify::new(),
                 tasks: TaskTracker::new(),
             }),
         })
@@ -163,26 +153,17 @@ impl Database {
     /// # Errors
     /// `DatabaseUnavailable`; the former catalog stays in force.
     pub async fn rediscover(&self) -> Result<()> {
-        let connection = self.inner.plain.get().await?;
-        let catalog = Arc::new(discovery::discover(&connection, &self.inner.config).await?);
+        // A lease, because whoever waits for this may stop waiting in the middle of a transaction.
+        let mut lease = self.inner.lease(&self.inner.plain, None).await?;
+        lease.busy();
+        let catalog = Arc::new(discovery::discover(&lease, &self.inner.config).await?);
+        lease.idle();
         let known = self.inner.known.write();
         *known.unwrap_or_else(PoisonError::into_inner) = Known {
             catalog,
             access: HashMap::new(),
         };
         Ok(())
-    }
-
-    /// Reads the catalog again whenever a statement met a schema that it did not expect. Runs until
-    /// it is dropped; whoever serves the database spawns it once.
-    pub async fn rediscover_when_needed(&self) {
-        loop {
-            self.inner.suspected.notified().await;
-            if let Err(error) = self.rediscover().await {
-                tracing::warn!(%error, "the schema could not be read again");
-            }
-            tokio::time::sleep(REDISCOVER_PAUSE).await;
-        }
     }
 
     /// The catalog with what a role may do. The first call for a role asks PostgreSQL.
@@ -332,18 +313,9 @@ impl Inner {
         signer.ok_or_else(|| Error::internal("nothing signs cursors yet"))
     }
 
-    /// Looks whether an error tells that the catalog is out of date, and has it read again then.
-    pub(super) fn suspect(&self, error: Error) -> Error {
-        let state = error.database().map(|fault| fault.sqlstate.as_str());
-        if state.is_some_and(|state| ALTERED.contains(&state)) {
-            self.suspected.notify_one();
-        }
-        error
-    }
-
-    /// The answer when a table turns out to be another than the catalog says.
-    pub(super) fn altered(&self, cause: Error) -> Error {
-        self.suspected.notify_one();
+    /// The answer when a table turns out to be another than the catalog says. The feed notices as well,
+    /// and has the catalog read again.
+    pub(super) fn altered(cause: Error) -> Error {
         Error::new(
             Kind::Conflict,
             "The table has just been altered; the same request may succeed now.",

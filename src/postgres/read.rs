@@ -368,10 +368,10 @@ async fn open(
                 attempt += 1;
                 continue;
             }
-            Err(failure) => return Err(database.suspect(failure.into())),
+            Err(failure) => return Err(failure.into()),
         };
         if let Err(error) = statement.encoder.check(reading.columns()) {
-            return Err(database.altered(error));
+            return Err(Inner::altered(error));
         }
         return Ok(RowStream {
             position: database.signer()?.position(&reading.snapshot),

@@ -65,7 +65,7 @@ impl<'a> Work<'a> {
             }
             _ => {
                 let speech = self.speech().await;
-                self.database.suspect(fault::fault(error, speech))
+                fault::fault(error, speech)
             }
         }
     }
