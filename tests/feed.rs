@@ -2,7 +2,9 @@
 //! every test a second organization listens too.
 
 mod listener;
+mod losses;
 mod open_rows;
 mod restricted_rows;
+mod schema;
 
 pub(crate) use listener::{Listener, World};

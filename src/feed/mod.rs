@@ -50,7 +50,7 @@ use crate::{
 use lanes::Lanes;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
 use tail::Tail;
@@ -97,7 +97,7 @@ pub async fn prepare(database: &Database, config: &Config) -> Result<Prepared> {
         keeper.database_id().await?,
     ));
     let report = Arc::new(Report::default());
-    let readers = Readers::new(database, VIEWS_MAX);
+    let readers = Readers::new(database, &signer, VIEWS_MAX);
     let mut attempts = 0;
     let (plan, look, busy) = loop {
         let (plan, shapes) = keeper.plan().await?;
@@ -132,6 +132,7 @@ pub async fn prepare(database: &Database, config: &Config) -> Result<Prepared> {
         look,
         replan: replan.clone(),
         plans,
+        report: report.clone(),
     });
     Ok(Prepared {
         tail,
@@ -205,6 +206,11 @@ impl FeedHandle {
     pub fn not_live(&self) -> BTreeMap<Arc<str>, String> {
         let reasons = self.report.not_live.lock();
         reasons.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the feed goes by the schema as it last saw it, and everything is logged that can be.
+    pub fn is_settled(&self) -> bool {
+        self.report.settled.load(Relaxed) && !self.report.working.load(Relaxed)
     }
 
     /// Ends the feed: the pass that is running is told, no other begins, and its connections are

@@ -8,7 +8,7 @@ use super::{
     lanes::Lanes,
     pass::Pass,
     touched::{Touched, Whose, reason},
-    upkeep::Planned,
+    upkeep::{Planned, Report},
 };
 use crate::{
     broker::Broker,
@@ -25,7 +25,7 @@ use crate::{
 };
 use std::{
     collections::HashSet,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 use tokio::sync::{Notify, mpsc};
@@ -60,6 +60,7 @@ pub(super) struct Parts {
     pub(super) look: Look,
     pub(super) replan: Arc<Notify>,
     pub(super) plans: mpsc::Receiver<Planned>,
+    pub(super) report: Arc<Report>,
 }
 
 /// The loop's state.
@@ -71,6 +72,7 @@ pub(super) struct Tail {
     lanes: Arc<Lanes>,
     replan: Arc<Notify>,
     plans: mpsc::Receiver<Planned>,
+    report: Arc<Report>,
     plan: Arc<Plan>,
     /// What everybody was told last, and its view unless that was lost.
     told: Snapshot,
@@ -102,6 +104,7 @@ impl Tail {
             lanes: parts.lanes,
             replan: parts.replan,
             plans: parts.plans,
+            report: parts.report,
             plan: parts.plan,
             told: parts.look.view.snapshot().clone(),
             planned: parts.look.shapes.clone().unwrap_or_default(),
@@ -316,6 +319,9 @@ impl Tail {
         let differs = |it: &&Oid| schema(&self.shapes, it) != schema(&self.planned, it);
         let known = self.shapes.keys().chain(self.planned.keys());
         self.unsettled = known.filter(differs).copied().collect();
+        // What has appeared is still to be told.
+        let settled = self.unsettled.is_empty() && self.appeared.is_empty();
+        self.report.settled.store(settled, Relaxed);
     }
 
     /// After a failure: whether the log is still the one that we know.
@@ -324,10 +330,11 @@ impl Tail {
         self.view = None;
         let keeper = Keeper::open(&self.database).await?;
         let id = keeper.database_id().await?;
-        let now = self.readers.probe().await?;
-        let lost = id != self.signer.database();
-        if !lost && now.xmax >= self.told.xmax && now.version() >= self.told.version() {
-            return Ok(());
+        if id == self.signer.database() {
+            let now = self.readers.probe().await?;
+            if now.xmax >= self.told.xmax && now.version() >= self.told.version() {
+                return Ok(());
+            }
         }
         tracing::warn!("the change log was lost or the database has gone back: all is reset");
         self.signer.replace(id);

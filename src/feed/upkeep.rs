@@ -14,7 +14,10 @@ use crate::{
 };
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::{
@@ -32,10 +35,24 @@ const TRIM_EVERY: Duration = Duration::from_secs(60);
 pub(super) type Planned = (Arc<Plan>, Shapes);
 
 /// What the upkeep tells others.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Report {
     /// Resources whose changes are not all announced, and why.
     pub(super) not_live: Mutex<BTreeMap<Arc<str>, String>>,
+    /// Whether the feed goes by a plan for the schema as it last saw it.
+    pub(super) settled: AtomicBool,
+    /// Whether the upkeep is planning or installing.
+    pub(super) working: AtomicBool,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self {
+            not_live: Mutex::default(),
+            settled: AtomicBool::new(true),
+            working: AtomicBool::new(false),
+        }
+    }
 }
 
 /// The task.
@@ -65,7 +82,10 @@ impl Upkeep {
             let due = again.is_some_and(|(at, _)| at <= Instant::now());
             if asked || due {
                 let delay = again.map_or(AGAIN.0, |(_, delay)| (delay * 2).min(AGAIN.1));
-                again = match self.renew().await {
+                self.report.working.store(true, Relaxed);
+                let renewed = self.renew().await;
+                self.report.working.store(false, Relaxed);
+                again = match renewed {
                     Ok(false) => None,
                     Ok(true) => Some((Instant::now() + delay, delay)),
                     Err(error) => {
@@ -85,14 +105,17 @@ impl Upkeep {
 
     /// Plans and installs; whether something has to be tried again.
     async fn renew(&mut self) -> Result<bool> {
-        let keeper = self.keeper().await?;
-        let (plan, shapes) = keeper.plan().await?;
-        // The feed goes by the new plan at once. What is not logged yet will be reset when it is.
-        let _ = self.planned.send((plan.clone(), shapes)).await;
-        let keeper = self.keeper().await?;
-        let progress = keeper.install(&plan).await?;
-        self.report.state(&plan, &progress.unlogged);
-        Ok(progress.busy)
+        loop {
+            let (plan, shapes) = self.keeper().await?.plan().await?;
+            // The feed goes by the new plan at once. What is not logged yet is reset when it is.
+            let _ = self.planned.send((plan.clone(), shapes)).await;
+            let progress = self.keeper().await?.install(&plan).await?;
+            self.report.state(&plan, &progress.unlogged);
+            // New triggers are part of the schema that is planned for.
+            if progress.installed == 0 {
+                return Ok(progress.busy);
+            }
+        }
     }
 
     async fn trim(&mut self) -> Result<()> {

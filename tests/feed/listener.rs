@@ -5,6 +5,7 @@ use rowcast::{
     broker::Local,
     channel::{Attach, Attachment, ChannelId, Delivery, Hub},
     config::{Config, OrganizationRule, ResourceConfig},
+    cursor::CursorSigner,
     feed::{self, FeedHandle},
     identity::{Identity, IdentityKey},
     postgres::Database as Server,
@@ -13,13 +14,14 @@ use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// Longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running feed.
 pub(crate) struct World {
     pub(crate) database: Database,
     pub(crate) server: Server,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) signer: Arc<CursorSigner>,
     feed: Option<FeedHandle>,
 }
 
@@ -40,12 +42,14 @@ impl World {
         configure(&mut config);
         let server = Server::connect(&config).await.unwrap();
         let prepared = feed::prepare(&server, &config).await.unwrap();
+        let signer = prepared.signer().clone();
         let hub = Hub::new(&config.limits, prepared.position().clone());
         let feed = prepared.start(hub.clone(), Arc::new(Local::new(hub.clone())));
         Self {
             database,
             server,
             hub,
+            signer,
             feed: Some(feed),
         }
     }
@@ -85,6 +89,25 @@ impl World {
         self.database.psql(sql).await;
     }
 
+    /// Another server on the same database.
+    pub(crate) async fn beside(&self) -> Self {
+        let database = Database {
+            name: self.database.name.clone(),
+            url: self.database.url.clone(),
+        };
+        Self::over(database, |_| ()).await
+    }
+
+    /// Stops everything but the database.
+    pub(crate) async fn stop(mut self) -> Database {
+        if let Some(feed) = self.feed.take() {
+            feed.stop().await;
+        }
+        self.hub.clear();
+        self.server.close().await;
+        self.database
+    }
+
     /// Stops everything; nothing may be left behind.
     pub(crate) async fn finish(mut self) {
         if let Some(feed) = self.feed.take() {
@@ -121,6 +144,14 @@ impl Listener {
         let mut told: Vec<String> = self.events().await.iter().map(spell).collect();
         told.sort();
         told
+    }
+
+    /// Listens until this is told.
+    pub(crate) async fn until(&mut self, expected: &str) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !self.heard().await.iter().any(|it| it == expected) {
+            assert!(tokio::time::Instant::now() < deadline, "{expected}");
+        }
     }
 
     /// The events themselves, up to the state in which the database is now.

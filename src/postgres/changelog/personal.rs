@@ -303,11 +303,12 @@ impl Half<'_> {
             true => statement(&texts.digest).await?,
             false => None,
         };
-        let keys = statement(&sql)
-            .await?
-            .filter(|it| encoder.check(it.columns()).is_ok());
+        let fits = |it: &Statement| encoder.check(it.columns()).is_ok();
+        let mut keys = statement(&sql).await?.filter(fits);
         if keys.is_none() {
+            // Prepared for the table as it was before.
             self.connection.forget(&sql);
+            keys = statement(&sql).await?.filter(fits);
         }
         let complete = question.compare == digest.is_some();
         Ok(keys.filter(|_| complete).map(|keys| Prepared {

@@ -120,10 +120,12 @@ impl View {
         let mut encoders = Vec::new();
         for (it, columns) in asked {
             let (sql, encoder) = rows_statement(plan, &it.resource, columns, false);
-            let statement = self.prepare(&sql).await?;
-            let statement = statement.filter(|it| encoder.check(it.columns()).is_ok());
+            let fits = |it: &Statement| encoder.check(it.columns()).is_ok();
+            let mut statement = self.prepare(&sql).await?.filter(fits);
             if statement.is_none() {
+                // Prepared for the table as it was before.
                 self.connection().forget(&sql);
+                statement = self.prepare(&sql).await?.filter(fits);
             }
             reads.push(statement.map(|statement| (statement, it.parameters())));
             encoders.push(encoder);

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     catalog::Oid,
+    cursor::CursorSigner,
     error::{Error, Kind, Result},
     postgres::{Database, connection::Connection, fault},
     snapshot::Snapshot,
@@ -35,6 +36,7 @@ pub(super) const RELEASE: &str = "rollback to savepoint locks; release savepoint
 const SNAPSHOT: &str =
     "select pg_current_snapshot()::text, case when $1 then pg_export_snapshot() end";
 const PROBE: &str = "select pg_current_snapshot()::text";
+const LOG_ID: &str = "select id::text from rowcast.log_identity";
 const NEW: &str = include_str!("../../../sql/feed/new_since.sql");
 const SUMMARY: &str = include_str!("../../../sql/feed/summary_since.sql");
 
@@ -48,6 +50,7 @@ const WAIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Readers {
     database: Database,
+    signer: Arc<CursorSigner>,
     // A std lock: held for a push or a pop.
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
@@ -88,9 +91,11 @@ pub struct Wanted<'a> {
 
 impl Readers {
     /// At most `max` views at once; each has a connection of its own.
-    pub fn new(database: &Database, max: usize) -> Arc<Self> {
+    /// They show the database that `signer` signs for, and no other.
+    pub fn new(database: &Database, signer: &Arc<CursorSigner>, max: usize) -> Arc<Self> {
         Arc::new(Self {
             database: database.clone(),
+            signer: signer.clone(),
             idle: Mutex::default(),
             permits: Arc::new(Semaphore::new(max)),
         })
@@ -234,6 +239,13 @@ impl Readers {
             ))
             .await
             .map_err(failed)?;
+        // Whatever makes PostgreSQL forget the log's identity ends all connections too, so it is
+        // enough to ask each new one.
+        let row = connection.query_opt(LOG_ID, &[]).await.map_err(failed)?;
+        let id = row.and_then(|it| it.get::<_, &str>(0).parse().ok());
+        if id != Some(self.signer.database().log_id) {
+            return Err(Error::internal("the change log has lost its identity"));
+        }
         Ok(connection)
     }
 }
