@@ -54,15 +54,35 @@ pub(super) fn print(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// Sends logs to standard error, as `server.log` filters them.
-pub(super) fn log(filter: &str) -> Result<()> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
+/// Libraries that log parameters, headers and frames below these levels. Values of rows, tokens and
+/// bodies have no place in a log, whatever level is asked for.
+const DISCREET: &[&str] = &[
+    "tokio_postgres=warn",
+    "tungstenite=warn",
+    "tokio_tungstenite=warn",
+    "h2=warn",
+    "hyper=info",
+    "hyper_util=info",
+];
+
+/// The filter of `server.log`, with the libraries that say too much held back.
+fn filter(text: &str) -> Result<EnvFilter> {
+    let filter = EnvFilter::try_new(text).map_err(|error| {
         Error::new(
             rowcast::error::Kind::ConfigurationInvalid,
             "`server.log` is neither a level nor a filter per module",
         )
         .with_source(error)
     })?;
+    let discreet = DISCREET.iter().map(|it| it.parse());
+    Ok(discreet.fold(filter, |filter, directive| {
+        filter.add_directive(directive.expect("written down above"))
+    }))
+}
+
+/// Sends logs to standard error, as `server.log` filters them.
+pub(super) fn log(text: &str) -> Result<()> {
+    let filter = filter(text)?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -71,4 +91,26 @@ pub(super) fn log(filter: &str) -> Result<()> {
     // A second call, in a test, keeps the first one's.
     let _ = subscriber.try_init();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_that_log_values_are_held_back() {
+        for text in ["debug", "trace", "trace,tokio_postgres=trace"] {
+            let filter = filter(text).unwrap().to_string();
+            for directive in DISCREET {
+                let wanted = filter.split(',').any(|it| it == *directive);
+                assert!(wanted, "{text}: {directive} is not in {filter}");
+            }
+            assert!(!filter.contains("tokio_postgres=trace"), "{filter}");
+        }
+    }
+
+    #[test]
+    fn a_filter_that_is_none_is_refused() {
+        assert!(filter("rowcast=loud").is_err());
+    }
 }
