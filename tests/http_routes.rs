@@ -145,13 +145,48 @@ async fn what_is_too_long_is_a_problem() {
     );
     let body = client.post("/tickets", serde_json::json!({ "subject": long(11 << 20) }));
     assert_eq!(body.expect(413).await.problem()["type"], "body-too-large");
-    // Far beyond, the answer has no body, but it has the status.
-    let hopeless = format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", long(200_000));
-    assert!(
-        raw(&client, hopeless.as_bytes())
-            .await
-            .starts_with("HTTP/1.1 431 ")
-    );
+    // Also what is so long, or so odd, that it never becomes a request.
+    for (request, status, kind) in [
+        (
+            format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", long(200_000)),
+            431,
+            "headers-too-large",
+        ),
+        (
+            format!(
+                "GET / HTTP/1.1\r\nhost: x\r\n{}\r\n",
+                "a: b\r\n".repeat(200)
+            ),
+            431,
+            "headers-too-large",
+        ),
+        (
+            format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", long(70_000)),
+            414,
+            "url-too-long",
+        ),
+        (
+            "GET / HTTP/1.1\r\nbad header\r\n\r\n".into(),
+            400,
+            "header-malformed",
+        ),
+        ("GET  / HTTP/1.1\r\n\r\n".into(), 400, "header-malformed"),
+        ("nonsense\r\n\r\n".into(), 400, "header-malformed"),
+    ] {
+        let answer = raw(&client, request.as_bytes()).await;
+        let shown = &request[..request.len().min(40)];
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{shown}: {answer}"
+        );
+        assert!(
+            answer.contains("content-type: application/problem+json"),
+            "{shown}: {answer}"
+        );
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        let problem: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(problem["type"], kind, "{shown}");
+    }
     server.finish().await;
 }
 

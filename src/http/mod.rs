@@ -21,6 +21,7 @@ mod requests;
 mod route;
 mod stream;
 mod streams;
+mod unread;
 mod websocket;
 mod writes;
 

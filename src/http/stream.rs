@@ -2,12 +2,13 @@
 //!
 //! Every transport writes through it, so that a reader that is frozen is cut off in one place.
 
-use super::connection::Connection;
+use super::{connection::Connection, unread};
+use bytes::{Buf, Bytes};
 use socket2::SockRef;
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::{
@@ -29,6 +30,9 @@ pub struct ClientStream {
     /// Runs while a write waits; reaching its end fails the write.
     standing: Option<Pin<Box<Sleep>>>,
     is_tuned: bool,
+    /// What is left to write in place of an answer that hyper made, once it has made one: the last of
+    /// its connection.
+    instead: Option<Bytes>,
 }
 
 impl ClientStream {
@@ -40,6 +44,7 @@ impl ClientStream {
             stall,
             standing: None,
             is_tuned: false,
+            instead: None,
         }
     }
 
@@ -54,6 +59,20 @@ impl ClientStream {
             let socket = SockRef::from(&self.tcp);
             if let Err(error) = socket.set_tcp_notsent_lowat(UNSENT_BYTES) {
                 tracing::debug!(%error, "cannot limit what waits in the kernel");
+            }
+        }
+    }
+
+    fn poll_instead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let Self { tcp, instead, .. } = self;
+            let Some(left) = instead.as_mut().filter(|it| !it.is_empty()) else {
+                return Poll::Ready(Ok(()));
+            };
+            let written = Pin::new(tcp).poll_write(cx, left);
+            let count = ready!(self.watched(cx, written))?;
+            if let Some(left) = &mut self.instead {
+                left.advance(count);
             }
         }
     }
@@ -90,13 +109,11 @@ impl AsyncRead for ClientStream {
 
 impl AsyncWrite for ClientStream {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.tune();
-        let written = Pin::new(&mut self.tcp).poll_write(cx, bytes);
-        self.watched(cx, written)
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -105,6 +122,15 @@ impl AsyncWrite for ClientStream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.tune();
+        if self.instead.is_none()
+            && let [head] = slices
+        {
+            self.instead = unread::instead_of(head);
+        }
+        if self.instead.is_some() {
+            ready!(self.poll_instead(cx))?;
+            return Poll::Ready(Ok(slices.iter().map(|it| it.len()).sum()));
+        }
         let written = Pin::new(&mut self.tcp).poll_write_vectored(cx, slices);
         self.watched(cx, written)
     }
@@ -114,10 +140,12 @@ impl AsyncWrite for ClientStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_instead(cx))?;
         Pin::new(&mut self.tcp).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_instead(cx))?;
         Pin::new(&mut self.tcp).poll_shutdown(cx)
     }
 }
