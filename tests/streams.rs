@@ -263,3 +263,32 @@ async fn when_all_connections_are_taken_the_caller_is_told() {
     until_quiet(&zoo).await;
     zoo.close().await;
 }
+
+#[tokio::test]
+async fn a_connection_keeps_a_bounded_number_of_statements() {
+    let zoo = Zoo::with(
+        "create view kept as select 1 as organization_id, count(*) as statements from pg_prepared_statements;
+         grant select on kept to zoo_keeper",
+        |_| (),
+    )
+    .await;
+    let who = keeper(1);
+    let kept = zoo.query(&who, "kept", "").await.unwrap();
+    let mut most = 0;
+    for limit in 1..400 {
+        let query = zoo
+            .query(&who, "cages", &format!("limit={limit}"))
+            .await
+            .unwrap();
+        zoo.database.list(&who, &query).await.unwrap();
+        if limit % 50 == 49 {
+            let listing = zoo.database.list(&who, &kept).await.unwrap();
+            let rows: serde_json::Value = serde_json::from_slice(&listing.body).unwrap();
+            most = rows[0]["statements"].as_u64().unwrap().max(most);
+        }
+    }
+    // Beside ours, the driver keeps a few of its own.
+    assert!((200..=260).contains(&most), "{most}");
+    assert_eq!(zoo.database.connections().open, 1);
+    zoo.close().await;
+}

@@ -14,6 +14,12 @@ use tokio_postgres::{Client, NoTls, Statement, config::SslMode, types::Type};
 /// The oldest version that has everything we use (`security_invoker` views, `merge`).
 const VERSION_MIN: i32 = 150_000;
 
+/// After how much silence a server is probed, and after how much more it is given up.
+const VANISHED_AFTER: Duration = Duration::from_secs(30);
+
+/// What tokio-postgres does when the URL does not say how long a connection may be idle.
+const KEEPALIVES_IDLE_DEFAULT: Duration = Duration::from_secs(2 * 60 * 60);
+
 const OPEN: &str = include_str!("../../sql/session/open.sql");
 
 /// How to connect: the URL with our own settings, read and checked once.
@@ -52,6 +58,16 @@ impl Address {
         let connect_timeout = Duration::from_millis(settings.connect_timeout_ms);
         config.connect_timeout(connect_timeout);
         config.ssl_mode(SslMode::Disable);
+        // A server that vanishes without a word is missed within a minute, unless the URL says more.
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(VANISHED_AFTER);
+        }
+        if config.get_keepalives_idle() == KEEPALIVES_IDLE_DEFAULT {
+            config
+                .keepalives_idle(VANISHED_AFTER)
+                .keepalives_interval(VANISHED_AFTER / 6)
+                .keepalives_retries(6);
+        }
         let search_path: Vec<String> = settings
             .schemas
             .iter()

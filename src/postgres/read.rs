@@ -165,7 +165,15 @@ impl RowStream {
 
     /// Reads all rows now, if they are few; `None` if they are not, and then the statement has been
     /// cancelled.
-    async fn hold(mut self) -> Result<Option<Self>> {
+    async fn hold(self) -> Result<Option<Self>> {
+        let patience = self.patience;
+        match tokio::time::timeout(patience, self.hold_all()).await {
+            Ok(held) => held,
+            Err(_) => Err(too_slow()),
+        }
+    }
+
+    async fn hold_all(mut self) -> Result<Option<Self>> {
         let mut held = VecDeque::new();
         let mut bytes = 0;
         loop {
