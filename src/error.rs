@@ -52,6 +52,12 @@ impl Error {
         Self::new(Kind::Internal, detail)
     }
 
+    /// A path and query beyond `bytes_max`.
+    pub fn url_too_long(bytes_max: usize) -> Self {
+        let detail = format!("A URL has at most {bytes_max} bytes.");
+        Self::new(Kind::UrlTooLong, detail)
+    }
+
     /// Adds what the caller can do about it.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {

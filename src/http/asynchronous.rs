@@ -29,6 +29,7 @@ pub struct Asynchronous {
     database: Database,
     requests: Requests,
     header: HeaderName,
+    url_bytes_max: usize,
 }
 
 /// What a GET asks for: a list, or an item of it.
@@ -52,12 +53,19 @@ impl Target {
 }
 
 impl Asynchronous {
-    /// Asynchronous GETs that are asked for by the header `header`.
-    pub fn new(database: Database, requests: Requests, header: HeaderName) -> Self {
+    /// Asynchronous GETs that are asked for by the header `header`, or by a command with a path of
+    /// at most `url_bytes_max` bytes.
+    pub fn new(
+        database: Database,
+        requests: Requests,
+        header: HeaderName,
+        url_bytes_max: usize,
+    ) -> Self {
         Self {
             database,
             requests,
             header,
+            url_bytes_max,
         }
     }
 
@@ -142,6 +150,9 @@ impl Asynchronous {
         let identity = channel.identity();
         let lane = channel.open_request(id, priority)?;
         let query = async {
+            if path.len() > self.url_bytes_max {
+                return Err(Error::url_too_long(self.url_bytes_max));
+            }
             let (target, query_string) = target_of(path)?;
             let access = self.database.access(&identity.role).await?;
             target.query(&access, query_string)

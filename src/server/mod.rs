@@ -68,6 +68,7 @@ impl Server {
             database.clone(),
             requests.clone(),
             stack::request_id_header(&config)?,
+            config.limits.url_bytes_max,
         ));
         let channels = Arc::new(Channels::new(
             &config,

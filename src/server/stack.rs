@@ -161,13 +161,15 @@ impl Front {
     }
 
     fn refused(&self, request: &Request<Incoming>) -> Option<Error> {
-        let url_bytes = request
-            .uri()
-            .path_and_query()
-            .map_or(0, |it| it.as_str().len());
+        // A target without a path (`GET tickets`, CONNECT) names nothing of ours, and warp's filters
+        // panic on it.
+        let Some(target) = request.uri().path_and_query() else {
+            let error = Error::new(Kind::RouteUnknown, "The request names no path.");
+            return Some(error.with_hint("A path begins with a slash: /tickets"));
+        };
+        let url_bytes = target.as_str().len();
         if url_bytes > self.url_bytes_max {
-            let detail = format!("A URL has at most {} bytes.", self.url_bytes_max);
-            return Some(Error::new(Kind::UrlTooLong, detail));
+            return Some(Error::url_too_long(self.url_bytes_max));
         }
         let lines = request.headers().iter();
         let header_bytes: usize = lines
