@@ -26,6 +26,7 @@ mod http_plain;
 mod http_routes;
 mod http_websocket;
 mod http_writes;
+mod limits;
 mod local_postgres;
 mod reads;
 mod streams;
