@@ -7,8 +7,8 @@ use crate::{
     config,
     error::{Error, Kind, Result},
 };
+use deadpool_postgres::ClientWrapper;
 use std::{ops::Deref, str::FromStr, time::Duration};
-use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls, Statement, config::SslMode, types::Type};
 
 /// The oldest version that has everything we use (`security_invoker` views, `merge`).
@@ -92,17 +92,18 @@ impl Address {
                 .connect(NoTls)
                 .await
                 .map_err(fault::unavailable)?;
-            let driver = Driver(tokio::spawn(async move {
+            let driver = tokio::spawn(async move {
                 if let Err(error) = driver.await {
                     tracing::debug!(%error, "a connection to PostgreSQL ended");
                 }
-            }));
+            });
+            // Owns the task from here on, and ends it when it is dropped.
+            let client = ClientWrapper::new(client, driver);
             let facts = self.prepare(&client).await?;
             Ok(Connection {
                 client,
                 facts,
                 statements: Statements::default(),
-                _driver: driver,
             })
         };
         tokio::time::timeout(self.connect_timeout, opening)
@@ -165,10 +166,9 @@ pub(super) struct Facts {
 /// An open connection. Dropping it closes the socket; what runs on it in PostgreSQL runs on until
 /// it notices.
 pub struct Connection {
-    client: Client,
+    client: ClientWrapper,
     facts: Facts,
     statements: Statements,
-    _driver: Driver,
 }
 
 impl Connection {
@@ -211,14 +211,5 @@ impl Deref for Connection {
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connection").finish_non_exhaustive()
-    }
-}
-
-/// The task that moves bytes between the socket and the client; it ends with its connection.
-struct Driver(JoinHandle<()>);
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
