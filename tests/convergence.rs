@@ -214,6 +214,40 @@ async fn write_by_sql(sql: &tokio_postgres::Client, random: &mut Random) {
     }
 }
 
+/// Reads, and asks at random moments, until everything up to the state that is told in the end has
+/// come; then compares. Every reader reads on until then: one that stands still is cut off.
+async fn read_on(
+    mut reader: Reader,
+    mut random: Random,
+    seed: u64,
+    state: tokio::sync::watch::Receiver<Option<u64>>,
+) {
+    let mut deadline = None;
+    loop {
+        let told = *state.borrow();
+        if let Some(state) = told {
+            if reader.reached >= state && reader.open.is_empty() {
+                break;
+            }
+            let now = tokio::time::Instant::now();
+            let deadline = *deadline.get_or_insert(now + Duration::from_secs(60));
+            assert!(
+                now < deadline,
+                "seed {seed}: {} was told up to {} of {state}, open: {:?}, last: {}",
+                reader.name,
+                reader.reached,
+                reader.open,
+                reader.last
+            );
+        } else if random.below(150) == 0 && reader.open.len() < 3 {
+            reader.ask(RESOURCES[random.below(3) as usize]).await;
+        }
+        reader.step(Duration::from_millis(20)).await;
+    }
+    reader.compare().await;
+    reader.channel.leave().await;
+}
+
 async fn converge(seed: u64, length: Duration) {
     // Quiet channels are told soon up to where they are.
     let server = TestServer::helpdesk_with(|config| config.limits.ping_ms = 4_000).await;
@@ -253,19 +287,11 @@ async fn converge(seed: u64, length: Duration) {
             }
         }));
     }
+    let (told, state) = tokio::sync::watch::channel(None::<u64>);
     let mut tasks = Vec::new();
-    for (number, mut reader) in readers.into_iter().enumerate() {
-        let stop = stop.clone();
-        let mut random = Random(seed * 1000 + number as u64);
-        tasks.push(tokio::spawn(async move {
-            while !stop.load(Ordering::Relaxed) {
-                if random.below(150) == 0 && reader.open.len() < 3 {
-                    reader.ask(RESOURCES[random.below(3) as usize]).await;
-                }
-                reader.step(Duration::from_millis(20)).await;
-            }
-            reader
-        }));
+    for (number, reader) in readers.into_iter().enumerate() {
+        let random = Random(seed * 1000 + number as u64);
+        tasks.push(tokio::spawn(read_on(reader, random, seed, state.clone())));
     }
     tokio::time::sleep(length).await;
     stop.store(true, Ordering::Relaxed);
@@ -273,28 +299,10 @@ async fn converge(seed: u64, length: Duration) {
         writer.await.unwrap();
     }
     // Whoever is told everything up to this state has been told every write.
-    let state = server
-        .client(1, 1)
-        .get("/labels?limit=1")
-        .expect(200)
-        .await
-        .version();
+    let answer = server.client(1, 1).get("/labels?limit=1");
+    told.send_replace(Some(answer.expect(200).await.version()));
     for task in tasks {
-        let mut reader = task.await.unwrap();
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
-        while reader.reached < state || !reader.open.is_empty() {
-            assert!(
-                tokio::time::Instant::now() < deadline,
-                "seed {seed}: {} was told up to {} of {state}, open: {:?}, last: {}",
-                reader.name,
-                reader.reached,
-                reader.open,
-                reader.last
-            );
-            reader.step(Duration::from_millis(100)).await;
-        }
-        reader.compare().await;
-        reader.channel.leave().await;
+        task.await.unwrap();
     }
     server.finish().await;
 }
