@@ -14,6 +14,7 @@ pub struct Error {
     kind: Kind,
     detail: Cow<'static, str>,
     hint: Option<Cow<'static, str>>,
+    details: Option<Box<serde_json::Value>>,
     database: Option<Box<DatabaseFault>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -42,6 +43,7 @@ impl Error {
             kind,
             detail: detail.into(),
             hint: None,
+            details: None,
             database: None,
             source: None,
         }
@@ -62,6 +64,13 @@ impl Error {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds more than one sentence can say, in the shape that PostgREST gives it.
+    #[must_use]
+    pub fn with_details(mut self, details: serde_json::Value) -> Self {
+        self.details = Some(Box::new(details));
         self
     }
 
@@ -92,6 +101,11 @@ impl Error {
     /// What the caller can do about it.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
+    }
+
+    /// More than one sentence can say.
+    pub fn details(&self) -> Option<&serde_json::Value> {
+        self.details.as_deref()
     }
 
     /// What PostgreSQL said, if it was PostgreSQL that refused.
@@ -207,6 +221,14 @@ kinds! {
     RequestTimeout = "RC217" "request-timeout" "The request was sent too slowly";
     /// More than one answer may hold.
     AnswerTooLarge = "RC218" "answer-too-large" "The answer is too large";
+    /// No relation of that name between two resources.
+    RelationUnknown = "RC231" "relation-unknown" "There is no such relation" as "PGRST200";
+    /// Several relations between two resources have that name.
+    RelationAmbiguous = "RC232" "relation-ambiguous" "Several relations fit" as "PGRST201";
+    /// A filter, an order or a limit of a relation that is not embedded.
+    RelationNotEmbedded = "RC233" "relation-not-embedded" "The relation is not embedded" as "PGRST108";
+    /// An order by a relation that can have several rows.
+    RelationNotToOne = "RC234" "relation-not-to-one" "The relation has many rows" as "PGRST118";
 
     /// The row would lie outside what the caller may write, or collides with what it may not see.
     RowNotAllowed = "RC301" "row-not-allowed" "The row is not allowed";

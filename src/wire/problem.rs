@@ -6,6 +6,8 @@ use super::status;
 use crate::error::Error;
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::Value;
+use std::borrow::Cow;
 
 /// The media type of a problem document (RFC 9457 section 3).
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -23,7 +25,7 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    details: Option<&'a str>,
+    details: Option<Cow<'a, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,8 +50,16 @@ pub fn document(error: &Error, request_id: Option<&str>) -> Bytes {
             INTERNAL_DETAIL
         },
         code: error.code(),
-        message: fault.map(|it| it.message.as_str()),
-        details: fault.and_then(|it| it.details.as_deref()),
+        // PostgREST's clients read the message, so its errors have one here too.
+        message: fault
+            .map(|it| it.message.as_str())
+            .or_else(|| kind.postgrest().map(|_| error.detail()))
+            .filter(|_| shown),
+        details: fault
+            .and_then(|it| it.details.as_deref())
+            .map(|it| Cow::Owned(Value::from(it)))
+            .or_else(|| error.details().map(Cow::Borrowed))
+            .filter(|_| shown),
         hint: error
             .hint()
             .or_else(|| fault.and_then(|it| it.hint.as_deref()))
@@ -66,7 +76,7 @@ pub fn document(error: &Error, request_id: Option<&str>) -> Bytes {
 mod tests {
     use super::*;
     use crate::error::{DatabaseFault, Kind};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn read(error: &Error, request_id: Option<&str>) -> Value {
         serde_json::from_slice(&document(error, request_id)).expect("a document is JSON")

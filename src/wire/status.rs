@@ -26,7 +26,13 @@ pub fn status(kind: Kind) -> StatusCode {
         | Kind::RequestUnknown
         | Kind::ChannelUnknown => StatusCode::NOT_FOUND,
 
+        // PostgREST's: the details list what can be chosen.
+        Kind::RelationAmbiguous => StatusCode::MULTIPLE_CHOICES,
+
         Kind::QueryMalformed
+        | Kind::RelationUnknown
+        | Kind::RelationNotEmbedded
+        | Kind::RelationNotToOne
         | Kind::ColumnUnknown
         | Kind::ValueInvalid
         | Kind::BodyMalformed
