@@ -16,6 +16,7 @@ pub struct Error {
     hint: Option<Cow<'static, str>>,
     details: Option<Box<serde_json::Value>>,
     database: Option<Box<DatabaseFault>>,
+    index: Option<usize>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -45,6 +46,7 @@ impl Error {
             hint: None,
             details: None,
             database: None,
+            index: None,
             source: None,
         }
     }
@@ -71,6 +73,13 @@ impl Error {
     #[must_use]
     pub fn with_details(mut self, details: serde_json::Value) -> Self {
         self.details = Some(Box::new(details));
+        self
+    }
+
+    /// Adds which of several things failed, counted from 0.
+    #[must_use]
+    pub fn with_index(mut self, index: usize) -> Self {
+        self.index = Some(index);
         self
     }
 
@@ -111,6 +120,11 @@ impl Error {
     /// What PostgreSQL said, if it was PostgreSQL that refused.
     pub fn database(&self) -> Option<&DatabaseFault> {
         self.database.as_deref()
+    }
+
+    /// Which of several things failed, counted from 0.
+    pub fn index(&self) -> Option<usize> {
+        self.index
     }
 
     /// The machine-readable code: the SQLSTATE where PostgreSQL refused, PostgREST's code where the
@@ -248,6 +262,10 @@ kinds! {
     Raised = "RC308" "raised" "The database raised an error";
     /// A deadlock or a serialization failure (class 40): trying again helps.
     Conflict = "RC309" "conflict" "A concurrent write got in the way";
+    /// The same action is being carried out at this moment.
+    ActionInFlight = "RC310" "action-in-flight" "The action is being carried out";
+    /// Another request was carried out under the same action id.
+    ActionReused = "RC311" "action-reused" "The action id stands for another request";
 
     /// The request id is in use on that channel.
     RequestIdInUse = "RC401" "request-id-in-use" "The request id is in use";
@@ -310,6 +328,7 @@ impl Kind {
                 | Kind::RequestStalled
                 | Kind::RequestUnread
                 | Kind::Conflict
+                | Kind::ActionInFlight
                 | Kind::DatabaseUnavailable
                 | Kind::StatementTimeout
                 | Kind::Overloaded

@@ -15,7 +15,7 @@ use rowcast::{
     error::{Error, Kind},
     identity::Identity,
     postgres::{Database, Written},
-    query::{ActionId, Answer, Query, Write, WriteOptions},
+    query::{Action, Answer, Query, Write, WriteOptions},
 };
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ pub(crate) struct Writer<'a> {
     pub(crate) database: &'a Database,
     pub(crate) who: Identity,
     pub(crate) options: WriteOptions,
-    pub(crate) action: Option<ActionId>,
+    pub(crate) action: Option<Action>,
 }
 
 /// The body of an answer.

@@ -1,6 +1,7 @@
 //! The table of routes. The only user of warp.
 
 mod accept;
+mod actions;
 mod asynchronous;
 mod body;
 mod channels;
@@ -32,8 +33,8 @@ pub use credentials::Callers;
 pub use health::Readiness;
 pub use reads::Reads;
 pub use reply::{
-    ACTION_ID, CHANNEL_ID, CURSOR, NEXT, PREFER, PREFERENCE_APPLIED, PRIORITY, SEQUENCE, VERSION,
-    of_error,
+    ACTION_ID, CHANNEL_ID, CURSOR, IDEMPOTENCY_REPLAYED, NEXT, PREFER, PREFERENCE_APPLIED,
+    PRIORITY, SEQUENCE, VERSION, of_error,
 };
 pub use requests::Progress;
 pub use stream::ClientStream;

@@ -29,6 +29,8 @@ pub const SEQUENCE: HeaderName = HeaderName::from_static("sequence");
 pub const NEXT: HeaderName = HeaderName::from_static("next");
 /// The header that names what a caller's user did.
 pub const ACTION_ID: HeaderName = HeaderName::from_static("action-id");
+/// The header that says that a write was done before, under the same action id, and not again.
+pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// RFC 7240.
 pub const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// RFC 7240.
@@ -168,6 +170,9 @@ pub fn of_error(error: &Error, request_id: Option<&str>) -> Response {
             // The default fits a resource that is read-only; a path of ours says its own.
             let methods = HeaderValue::from_static("GET, HEAD, OPTIONS");
             headers.insert(ALLOW, methods);
+        }
+        _ if kind == Kind::ActionInFlight => {
+            headers.insert(RETRY_AFTER, RETRY_AFTER_S);
         }
         _ => {}
     }

@@ -3,12 +3,13 @@
 //! A handler here announces nothing: it commits, and the feed hears of that.
 
 use super::{
+    actions::action,
     body::Body,
     conditions,
     credentials::Callers,
     head::{Head, Segment, UNRESERVED},
     preferences::{Preferences, put_applied},
-    reply::{self, ACTION_ID, Answered, Response, put, put_etag, put_position},
+    reply::{self, Answered, IDEMPOTENCY_REPLAYED, Response, put, put_etag, put_position},
 };
 use crate::{
     catalog::Access,
@@ -16,7 +17,7 @@ use crate::{
     error::{Error, Kind, Result},
     identity::Identity,
     postgres::{Database, Written},
-    query::{ActionId, Answer, Write, WriteOptions},
+    query::{Action, Answer, Write, WriteOptions},
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{
@@ -51,7 +52,6 @@ impl Writes {
     async fn begin(&self, head: &Head) -> Result<Call> {
         let identity = self.callers.caller(head)?.identity;
         let preferences = Preferences::read(head)?;
-        let action = head.header(&ACTION_ID)?.map(ActionId::new).transpose()?;
         if head.headers.contains_key(IF_NONE_MATCH) {
             let detail = "If-None-Match is not supported on writes.";
             return Err(Error::new(Kind::NotSupported, detail));
@@ -64,13 +64,17 @@ impl Writes {
             access: self.database.access(&identity.role).await?,
             identity,
             preferences,
-            action,
             options,
         })
     }
 
-    async fn run(&self, call: &Call, write: Result<Write>) -> Result<Written> {
-        let action = call.action.as_ref();
+    async fn run(
+        &self,
+        call: &Call,
+        action: Option<Action>,
+        write: Result<Write>,
+    ) -> Result<Written> {
+        let action = action.as_ref();
         self.database.write(&call.identity, &write?, action).await
     }
 }
@@ -80,7 +84,6 @@ struct Call {
     access: Arc<Access>,
     identity: Arc<Identity>,
     preferences: Preferences,
-    action: Option<ActionId>,
     options: WriteOptions,
 }
 
@@ -96,7 +99,8 @@ pub(super) async fn create(
     let name = resource.decode()?;
     let options = call.options.clone();
     let write = Write::create(&call.access, &name, &head.query, &body, options);
-    let written = writes.run(&call, write).await?;
+    let action = action(&head, &[resource.raw()], &body)?;
+    let written = writes.run(&call, action, write).await?;
     Ok(call.answer(written, &name))
 }
 
@@ -113,7 +117,8 @@ pub(super) async fn update(
     let name = resource.decode()?;
     let options = call.options.clone();
     let write = Write::update(&call.access, &name, id.raw(), &head.query, &body, options);
-    let written = writes.run(&call, write).await?;
+    let action = action(&head, &[resource.raw(), id.raw()], &body)?;
+    let written = writes.run(&call, action, write).await?;
     Ok(call.answer(written, &name))
 }
 
@@ -130,7 +135,8 @@ pub(super) async fn replace(
     let name = resource.decode()?;
     let options = call.options.clone();
     let write = Write::replace(&call.access, &name, id.raw(), &head.query, &body, options);
-    let written = writes.run(&call, write).await?;
+    let action = action(&head, &[resource.raw(), id.raw()], &body)?;
+    let written = writes.run(&call, action, write).await?;
     Ok(call.answer(written, &name))
 }
 
@@ -145,7 +151,8 @@ pub(super) async fn delete(
     let name = resource.decode()?;
     let options = call.options.clone();
     let write = Write::delete(&call.access, &name, id.raw(), &head.query, options);
-    let written = writes.run(&call, write).await?;
+    let action = action(&head, &[resource.raw(), id.raw()], b"")?;
+    let written = writes.run(&call, action, write).await?;
     Ok(call.answer(written, &name))
 }
 
@@ -162,7 +169,8 @@ pub(super) async fn update_matching(
     let name = resource.decode()?;
     let options = call.options.clone();
     let write = Write::update_matching(&call.access, &name, &head.query, &body, options);
-    let written = writes.run(&call, write).await?;
+    let action = action(&head, &[resource.raw()], &body)?;
+    let written = writes.run(&call, action, write).await?;
     Ok(call.answer(written, &name))
 }
 
@@ -177,7 +185,8 @@ pub(super) async fn delete_matching(
     let name = resource.decode()?;
     let options = call.options.clone();
     let write = Write::delete_matching(&call.access, &name, &head.query, options);
-    let written = writes.run(&call, write).await?;
+    let action = action(&head, &[resource.raw()], b"")?;
+    let written = writes.run(&call, action, write).await?;
     Ok(call.answer(written, &name))
 }
 
@@ -213,6 +222,9 @@ impl Call {
         put_etag(headers, written.etag.as_deref());
         if let Some(id) = written.id.filter(|_| written.created) {
             put(headers, LOCATION, &location(resource, &id));
+        }
+        if written.repeated {
+            put(headers, IDEMPOTENCY_REPLAYED, "true");
         }
         match self.preferences.answer {
             Some(Answer::Rows) => put_applied(headers, "return=representation"),

@@ -16,7 +16,7 @@ use crate::{
     cursor::CursorSigner,
     error::{Error, Kind, Result},
     identity::{Identity, Role},
-    query::{ActionId, Query, Write},
+    query::{Action, Query, Write},
 };
 use std::{
     collections::HashMap,
@@ -265,19 +265,37 @@ impl Database {
     }
 
     /// Carries out a write in one transaction, wakes the feed, and reads the rows again in a fresh
-    /// snapshot. `action` travels with the transaction into the change log.
+    /// snapshot. The id of `action` travels with the transaction into the change log, and the action is
+    /// recorded in it: one that is recorded already is not done again, but answered as it can be read
+    /// now.
     ///
     /// # Errors
     /// `RowUnknown`, `RowNotAllowed`, `OrganizationNotAllowed`, `PreconditionFailed`,
     /// `UniqueViolation`, `ReferenceViolation`, `ConstraintViolation`, `PermissionDenied`,
-    /// `DataInvalid`, `StatementInvalid`, `Raised`, `Conflict`, `StatementTimeout`.
+    /// `DataInvalid`, `StatementInvalid`, `Raised`, `Conflict`, `StatementTimeout`; `ActionInFlight`,
+    /// `ActionReused`.
     pub async fn write(
         &self,
         identity: &Identity,
         write: &Write,
-        action: Option<&ActionId>,
+        action: Option<&Action>,
     ) -> Result<Written> {
         write::write(&self.inner, identity, write, action).await
+    }
+
+    /// Carries out several writes in one transaction, all or none, later ones seeing what earlier ones
+    /// wrote; otherwise as [`Database::write`]. The answers are in the order of the writes, and of one
+    /// snapshot.
+    ///
+    /// # Errors
+    /// As [`Database::write`], with the index of the write that failed.
+    pub async fn batch(
+        &self,
+        identity: &Identity,
+        writes: &[Write],
+        action: Option<&Action>,
+    ) -> Result<Vec<Written>> {
+        write::batch(&self.inner, identity, writes, action).await
     }
 
     /// How many connections there are.

@@ -11,7 +11,10 @@ use crate::{
 use tokio_postgres::Client;
 
 /// All migrations in order; the first is number 1. A migration that was released never changes.
-const MIGRATIONS: &[&str] = &[include_str!("../../sql/migrations/1_change_log.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../sql/migrations/1_change_log.sql"),
+    include_str!("../../sql/migrations/2_actions.sql"),
+];
 
 /// Takes from everybody else whatever the database grants on new objects by default.
 pub(super) const CLOSE: &str = include_str!("../../sql/feed/close.sql");

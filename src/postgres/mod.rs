@@ -6,6 +6,7 @@
     reason = "sessions and leases stand before the reads that use them"
 )]
 
+mod actions;
 pub mod changelog;
 mod connection;
 mod database;

@@ -6,6 +6,8 @@
 //! only once both are known to have succeeded.
 
 use super::{
+    actions::{Found, Prepared, Taking},
+    changelog::flight::{Sent, in_order},
     fault::{self, Speech},
     lease::Lease,
     sql::Rendered,
@@ -134,16 +136,37 @@ pub(super) async fn read(
     }
 }
 
-/// Begins a transaction that writes. A `question`, which reads only, is asked in the same round trip
-/// if this connection knows it already; its rows are handed out only if the transaction is there and
-/// has the caller's role.
+/// How a transaction that writes began.
+pub(super) struct Begun {
+    /// What is known of the action.
+    pub(super) found: Found,
+    /// The action's statements, if there is one.
+    pub(super) prepared: Option<Prepared>,
+    /// The answer to the question, if it was asked.
+    pub(super) answered: Option<Result<Vec<Row>, tokio_postgres::Error>>,
+}
+
+/// Begins a transaction that writes: takes the action, if the caller names one, then the caller's role.
+/// A `question`, which reads only, is asked in the same round trip if this connection knows it already;
+/// its rows are handed out only if the transaction is there and has the caller's role.
 pub(super) async fn begin_write(
     lease: &mut Lease,
     settings: Settings<'_>,
+    taking: Option<Taking<'_>>,
     question: Option<&Rendered>,
-) -> Result<Option<Result<Vec<Row>, tokio_postgres::Error>>, Failure> {
+) -> Result<Begun, Failure> {
     let begin = lease.statement(SETTINGS).await.map_err(stale)?;
+    let prepared = match taking {
+        Some(taking) => Some(taking.prepare(lease).await.map_err(not_taken)?),
+        None => None,
+    };
     lease.busy();
+    let taken = async {
+        match taking.zip(prepared.as_ref()) {
+            Some((taking, prepared)) => taking.take(lease, prepared).await,
+            None => Ok(Found::Free),
+        }
+    };
     let asked = async {
         let question = question?;
         let statement = lease.prepared(&question.sql)?;
@@ -151,14 +174,25 @@ pub(super) async fn begin_write(
             async { collect(lease.query_raw(&statement, &question.parameters).await?).await };
         Some(rows.await)
     };
-    let (began, told, answer) = tokio::join!(
+    let (began, found, told, answered) = tokio::join!(
         biased;
         lease.batch_execute(BEGIN_WRITE),
+        taken,
         set(lease, &begin, settings),
         asked,
     );
-    match confirm(began, told, settings.identity) {
-        Ok(_) => Ok(answer),
+    let begun = began.map_err(stale).and_then(|()| {
+        // Once it has failed, so has everything behind it.
+        let found = found.map_err(not_taken)?;
+        confirm(Ok(()), told, settings.identity)?;
+        Ok(found)
+    });
+    match begun {
+        Ok(found) => Ok(Begun {
+            found,
+            prepared,
+            answered,
+        }),
         Err(failure) => {
             roll_back(lease).await;
             Err(failure)
@@ -173,49 +207,127 @@ pub(super) async fn roll_back(lease: &mut Lease) {
     }
 }
 
-/// Makes a transaction's writes last, calls `committed` as soon as they do, and runs one query in a
-/// read-only transaction behind it: in the same round trip, if this connection knows the query already.
+/// What a transaction writes down of its action before it commits.
+#[derive(Clone, Copy)]
+pub(super) struct Recording<'a> {
+    pub(super) taking: Taking<'a>,
+    pub(super) prepared: &'a Prepared,
+    pub(super) written: &'a str,
+}
+
+/// What some queries found in one snapshot, in their order.
+pub(super) type Looked = Result<(Snapshot, Vec<Vec<Row>>), Failure>;
+
+/// Records the action, if there is one, makes a transaction's writes last, calls `committed` as soon as
+/// they do, and runs queries in one read-only transaction behind it: in the same round trip, if this
+/// connection knows them already.
 ///
 /// # Errors
-/// The outer one is the commit's, and then there is nothing to be read; the inner one the query's.
+/// The outer one is the commit's, and then nothing was written; the inner one the queries'.
 pub(super) async fn commit_and_read(
     lease: &mut Lease,
     settings: Settings<'_>,
-    query: &Rendered,
+    recording: Option<Recording<'_>>,
+    queries: &[Rendered],
     committed: impl FnOnce(),
-) -> Result<Result<(Snapshot, Vec<Row>), Failure>, tokio_postgres::Error> {
+) -> Result<Looked, tokio_postgres::Error> {
     let commit = async {
-        let result = lease.batch_execute(END).await;
+        let record = async {
+            match recording {
+                Some(it) => it.taking.record(lease, it.prepared, it.written).await,
+                None => Ok(()),
+            }
+        };
+        let (recorded, result) = tokio::join!(biased; record, lease.batch_execute(END));
+        // PostgreSQL answers the commit of a transaction that has failed by rolling it back, and
+        // calls that no error.
+        recorded?;
         if result.is_ok() {
             committed();
         }
         result
     };
-    let known = lease.prepared(SETTINGS).zip(lease.prepared(&query.sql));
-    let Some((begin, statement)) = known else {
+    let statements = queries.iter().map(|query| lease.prepared(&query.sql));
+    let statements: Option<Vec<Statement>> = statements.collect();
+    let Some((begin, statements)) = lease.prepared(SETTINGS).zip(statements) else {
         let result = commit.await;
         ended(lease, &result);
         result?;
-        return Ok(read_whole(lease, settings, query).await);
+        return Ok(read_each(lease, settings, queries).await);
     };
-    let rows = async { collect(lease.query_raw(&statement, &query.parameters).await?).await };
     let (result, began, told, rows, _) = tokio::join!(
         biased;
         commit,
         lease.batch_execute(BEGIN_READ),
         set(lease, &begin, settings),
-        rows,
+        each(lease, &statements, queries),
         lease.simple_query_raw(END),
     );
     ended(lease, &result);
     result?;
     let read = confirm(began, told, settings.identity).and_then(|snapshot| {
         rows.map(|rows| (snapshot, rows)).map_err(|error| {
-            lease.forget(&query.sql);
+            queries.iter().for_each(|query| lease.forget(&query.sql));
             refused(error, Speech::Guarded)
         })
     });
     Ok(read)
+}
+
+/// Runs queries in one read-only transaction of their own, to their ends.
+pub(super) async fn read_each(
+    lease: &mut Lease,
+    settings: Settings<'_>,
+    queries: &[Rendered],
+) -> Looked {
+    if let [query] = queries {
+        let (snapshot, rows) = read_whole(lease, settings, query).await?;
+        return Ok((snapshot, vec![rows]));
+    }
+    let begin = lease.statement(SETTINGS).await.map_err(stale)?;
+    lease.busy();
+    let (began, told) = tokio::join!(
+        biased;
+        lease.batch_execute(BEGIN_READ),
+        set(lease, &begin, settings),
+    );
+    let read = match confirm(began, told, settings.identity) {
+        Ok(snapshot) => prepare_and_read(lease, queries)
+            .await
+            .map(|rows| (snapshot, rows))
+            .map_err(|error| refused(error, Speech::Guarded)),
+        Err(failure) => Err(failure),
+    };
+    roll_back(lease).await;
+    read
+}
+
+/// Inside a transaction that has the caller's role, which may name what ours may not.
+async fn prepare_and_read(
+    lease: &Lease,
+    queries: &[Rendered],
+) -> Result<Vec<Vec<Row>>, tokio_postgres::Error> {
+    let mut statements = Vec::with_capacity(queries.len());
+    for query in queries {
+        statements.push(lease.statement(&query.sql).await?);
+    }
+    let rows = each(lease, &statements, queries).await;
+    rows.inspect_err(|_| queries.iter().for_each(|query| lease.forget(&query.sql)))
+}
+
+/// The rows of each query; all are sent at once.
+async fn each(
+    lease: &Lease,
+    statements: &[Statement],
+    queries: &[Rendered],
+) -> Result<Vec<Vec<Row>>, tokio_postgres::Error> {
+    let mut sent: Vec<Sent<'_, _>> = Vec::with_capacity(queries.len());
+    for (statement, query) in statements.iter().zip(queries) {
+        sent.push(Box::pin(async {
+            collect(lease.query_raw(statement, &query.parameters).await?).await
+        }));
+    }
+    in_order(sent).await.into_iter().collect()
 }
 
 /// After a commit was answered: one that PostgreSQL refuses (a deferred constraint) has rolled back.
@@ -322,6 +434,17 @@ pub(super) fn is_outdated(error: &tokio_postgres::Error) -> bool {
     error.as_db_error().is_some_and(|it| {
         it.code().code() == "0A000" && it.routine() == Some("RevalidateCachedQuery")
     })
+}
+
+/// An error of an action's own statements: the table is missing, or not ours.
+fn not_taken(error: tokio_postgres::Error) -> Failure {
+    match fault::sqlstate(&error) {
+        Some(state) if state.starts_with("42") => {
+            let failed = Error::internal("actions cannot be recorded");
+            Failure::Final(failed.with_source(error))
+        }
+        _ => refused(error, Speech::Guarded),
+    }
 }
 
 fn refused(error: tokio_postgres::Error, speech: Speech) -> Failure {

@@ -30,6 +30,8 @@ struct Document<'a> {
     hint: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<usize>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     retryable: bool,
 }
@@ -65,6 +67,7 @@ pub fn document(error: &Error, request_id: Option<&str>) -> Bytes {
             .or_else(|| fault.and_then(|it| it.hint.as_deref()))
             .filter(|_| shown),
         request_id,
+        index: error.index(),
         retryable: kind.is_retryable(),
     };
     serde_json::to_vec(&document)

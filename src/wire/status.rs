@@ -54,9 +54,11 @@ pub fn status(kind: Kind) -> StatusCode {
         Kind::UniqueViolation
         | Kind::ReferenceViolation
         | Kind::Conflict
+        | Kind::ActionInFlight
         | Kind::RequestIdInUse
         | Kind::RequestCancelled => StatusCode::CONFLICT,
         Kind::ChannelEnded => StatusCode::GONE,
+        Kind::ActionReused => StatusCode::UNPROCESSABLE_ENTITY,
         Kind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         Kind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::UrlTooLong => StatusCode::URI_TOO_LONG,

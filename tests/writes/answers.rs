@@ -1,6 +1,10 @@
 //! What a write answers, and what it expects and leaves behind.
 
 use super::*;
+use rowcast::{
+    postgres::changelog::Keeper,
+    query::{ActionId, Fingerprint},
+};
 
 #[tokio::test]
 async fn entity_tags_guard_against_lost_updates() {
@@ -102,7 +106,12 @@ async fn an_action_travels_with_the_transaction_and_no_further() {
     )
     .await;
     let mut writer = zoo.writer(1);
-    writer.action = Some(ActionId::new("a1").unwrap());
+    // The table of actions is there once the log's keeper has been.
+    drop(Keeper::open(&zoo.database).await.unwrap());
+    writer.action = Some(Action {
+        id: ActionId::new("a1").unwrap(),
+        fingerprint: Fingerprint::of([&b"post"[..]]),
+    });
     let id = writer
         .post("cages", json!({ "label": "a" }))
         .await

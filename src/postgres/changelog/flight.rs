@@ -7,11 +7,11 @@ use std::{
 };
 
 /// A statement on its way.
-pub(super) type Sent<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub(in crate::postgres) type Sent<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Sends statements one behind the other and waits for all. A statement is sent when its future is
 /// polled first, so polling them in order is what orders them on the connection.
-pub(super) async fn in_order<T>(statements: Vec<Sent<'_, T>>) -> Vec<T> {
+pub(in crate::postgres) async fn in_order<T>(statements: Vec<Sent<'_, T>>) -> Vec<T> {
     let mut open: Vec<Result<T, Sent<'_, T>>> = statements.into_iter().map(Err).collect();
     poll_fn(|context| {
         let mut waiting = false;

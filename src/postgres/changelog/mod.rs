@@ -4,7 +4,7 @@
 //! Owns all SQL that the feed needs. Knows neither channels nor who is told what.
 
 mod entry;
-mod flight;
+pub(super) mod flight;
 mod keeper;
 mod personal;
 mod plan;

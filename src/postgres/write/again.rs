@@ -3,16 +3,13 @@
 //! A snapshot taken inside the writing transaction does not order its own write, so the rows are read
 //! once more, by their keys, together with a fresh one.
 
-use super::{Applied, Work, Written, attempt::Looked};
+use super::{Applied, Work, Written};
 use crate::{
     catalog::Resource,
     error::Result,
-    postgres::{
-        session::{self, Failure, Settings},
-        sql::Rendered,
-    },
+    postgres::{actions::Did, sql::Rendered},
     query::{encode_id, write::Operation},
-    snapshot::Snapshot,
+    snapshot::Position,
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::value::RawValue;
@@ -44,15 +41,27 @@ impl Work<'_> {
         (!deleted && wanted && !keys.is_empty()).then_some(keys)
     }
 
-    /// What the caller is told of a write that has been committed. What fails here no longer undoes the
-    /// write: the answer is then the rows as they were written, without a position.
-    pub(super) async fn answer(self, applied: Applied, looked: Looked) -> Result<Written> {
+    /// What the caller is told of a write that has been committed, with the rows as they were `seen`
+    /// behind that, if they could be read.
+    pub(super) fn answer(
+        self,
+        applied: Applied,
+        seen: Option<(Position, Vec<Row>)>,
+        repeated: bool,
+    ) -> Written {
         let many = self.write.is_many();
         let wanted = self.wants_rows();
         let key = applied.keys.as_ref().and_then(|keys| keys.first());
+        let again = self.keys(&applied).is_some();
+        // Of rows that were deleted before, the keys are all that is left to tell.
+        let deleted = repeated && matches!(self.write.operation, Operation::Delete { .. });
+        let known = if deleted {
+            &applied.keys
+        } else {
+            &applied.rows
+        };
         let mut written = Written {
-            body: applied
-                .rows
+            body: known
                 .as_ref()
                 .filter(|_| wanted)
                 .map(|rows| body(rows, many)),
@@ -63,51 +72,43 @@ impl Work<'_> {
                 .and_then(|key| id(&self.write.resource, key)),
             etag: None,
             position: None,
+            repeated,
         };
-        let looked = match looked {
-            Err(Failure::Stale(_) | Failure::Outdated(_)) => self.look(&applied).await,
-            looked => looked,
+        let Some((position, rows)) = seen else {
+            return written;
         };
-        let (snapshot, rows) = match looked {
-            Ok(looked) => looked,
-            Err(failure) => {
-                let error = crate::error::Error::from(failure);
-                tracing::warn!(%error, "rows that were written could not be read again");
-                return Ok(written);
-            }
-        };
-        let position = self.database.signer()?.position(&snapshot);
-        if self.keys(&applied).is_none() {
+        if !again {
             written.position = Some(position);
-            return Ok(written);
+            return written;
         }
-        if rows.len() as u64 != applied.count {
+        let all = rows.len() as u64 == applied.count;
+        if !all && !repeated {
             // Gone again, or out of sight.
-            return Ok(written);
+            return written;
         }
         written.position = Some(position);
         let column = |row: &Row, name: &str| row.try_get::<_, Option<String>>(name).ok().flatten();
         if !many {
             written.etag = rows.first().and_then(|row| column(row, "etag"));
         }
-        if wanted {
+        if wanted && (many || all) {
             let rows: Vec<String> = rows.iter().filter_map(|row| column(row, "row")).collect();
             written.body = Some(body(&rows, many));
         }
-        Ok(written)
+        written
     }
+}
 
-    /// Reads again on another connection.
-    async fn look(self, applied: &Applied) -> Result<(Snapshot, Vec<Row>), Failure> {
-        let settings = Settings {
-            action: "",
-            ..self.settings()
-        };
-        let statement = self.then(applied).map_err(Failure::Final)?;
-        let pool = &self.database.plain;
-        let lease = self.database.lease(pool, None).await;
-        let mut lease = lease.map_err(Failure::Final)?;
-        session::read_whole(&mut lease, settings, &statement).await
+impl From<Did> for Applied {
+    /// What is known of a write that was done before.
+    fn from(did: Did) -> Self {
+        Self {
+            // Nothing written is nothing to show, which is an answer too.
+            rows: (did.rows == 0).then(Vec::new),
+            keys: did.keys,
+            count: did.rows,
+            created: did.created,
+        }
     }
 }
 

@@ -1,35 +1,30 @@
-//! One try of a write: one transaction from its beginning to its commit.
+//! One write inside its transaction: what is asked before, what is written, what stops it.
 
 use super::{Applied, Work, row_unknown};
 use crate::{
     error::{Error, Kind, Result},
     postgres::{
         lease::Lease,
-        session::{self, Failure, Settings},
+        session::{self, Settings},
         sql::{Fenced, Rendered, Returning},
     },
     query::{
         Answer, Query,
         write::{Given, Operation},
     },
-    snapshot::Snapshot,
 };
 use futures_util::TryStreamExt;
 use std::pin::pin;
 use tokio_postgres::Row;
 
-/// What was read behind a commit.
-pub(super) type Looked = Result<(Snapshot, Vec<Row>), Failure>;
-
-/// How a try ended, if not by an error.
-pub(super) enum Attempt {
-    Done(Applied, Looked),
-    /// Nothing happened, and the same may go through now.
+/// What follows when a transaction was given up, if not an error.
+pub(super) enum Next {
+    /// The same may go through now.
     Again,
 }
 
 /// Why a transaction is given up.
-enum Stop {
+pub(super) enum Stop {
     /// PostgreSQL refused a statement.
     Refused(tokio_postgres::Error),
     /// We do.
@@ -53,53 +48,11 @@ impl From<tokio_postgres::Error> for Stop {
 }
 
 impl<'a> Work<'a> {
-    /// Tries once; the `last` time there is no other try.
-    pub(super) async fn attempt(self, last: bool) -> Result<Attempt> {
-        let pool = &self.database.plain;
-        let question = self.question()?;
-        let mut lease = self.database.lease(pool, None).await?;
-        let begun = session::begin_write(&mut lease, self.settings(), question.as_ref()).await;
-        let answered = match begun {
-            Ok(answered) => answered,
-            Err(Failure::Stale(_) | Failure::Outdated(_)) if !last => return Ok(Attempt::Again),
-            Err(failure) => return Err(failure.into()),
-        };
-        let applied = async {
-            if let Some(question) = &question {
-                self.look_at_references(&lease, question, answered).await?;
-            }
-            self.run(&lease).await
-        };
-        let applied = match applied.await {
-            Ok(applied) => applied,
-            Err(stop) => {
-                session::roll_back(&mut lease).await;
-                // The connection is given back before another one may be asked for.
-                drop(lease);
-                return self.stopped(stop, last).await;
-            }
-        };
-        let then = self.then(&applied)?;
-        let settings = Settings {
-            action: "",
-            ..self.settings()
-        };
-        let wake = || self.database.committed.notify_one();
-        match session::commit_and_read(&mut lease, settings, &then, wake).await {
-            Ok(looked) => Ok(Attempt::Done(applied, looked)),
-            Err(error) => {
-                drop(lease);
-                // A deferred constraint; or a connection that broke, and then nobody knows.
-                Err(self.explain(error).await)
-            }
-        }
-    }
-
     pub(super) fn settings(self) -> Settings<'a> {
         Settings {
             identity: self.identity,
             statement_timeout: self.database.statement_timeout,
-            action: self.action.map_or("", |it| it.as_str()),
+            action: "",
         }
     }
 
@@ -115,8 +68,8 @@ impl<'a> Work<'a> {
         self.write.options.answer == Answer::Rows && !self.write.columns.is_empty()
     }
 
-    /// Everything between begin and commit.
-    async fn run(self, lease: &Lease) -> Result<Applied, Stop> {
+    /// Writes.
+    pub(super) async fn run(self, lease: &Lease) -> Result<Applied, Stop> {
         let fenced = self.fenced();
         let returning = Returning {
             keys: self.wants_rows() || !self.write.is_many(),
@@ -225,7 +178,7 @@ impl<'a> Work<'a> {
     }
 
     /// What is to be asked of the rows that the body refers to, if it refers to any.
-    fn question(self) -> Result<Option<Rendered>> {
+    pub(super) fn question(self) -> Result<Option<Rendered>> {
         let references = &self.write.references;
         match self.write.given() {
             Some(given) if given.rows > 0 && !references.is_empty() => {
@@ -236,7 +189,7 @@ impl<'a> Work<'a> {
     }
 
     /// Refuses references to rows that the caller does not see, whether they exist or not.
-    async fn look_at_references(
+    pub(super) async fn look_at_references(
         self,
         lease: &Lease,
         question: &Rendered,
@@ -293,14 +246,14 @@ impl<'a> Work<'a> {
     }
 
     /// What a transaction that was given up means.
-    async fn stopped(self, stop: Stop, last: bool) -> Result<Attempt> {
+    pub(super) async fn stopped(self, stop: Stop, last: bool) -> Result<Next> {
         match stop {
             Stop::Final(error) => Err(error),
-            Stop::Moved | Stop::Kept if !last => Ok(Attempt::Again),
+            Stop::Moved | Stop::Kept if !last => Ok(Next::Again),
             // A row of that key exists, but not for the caller.
             Stop::Moved => Err(row_unknown(&self.write.resource)),
             Stop::Kept => Err(super::refusal::row_not_allowed()),
-            Stop::Refused(error) if !last && session::is_outdated(&error) => Ok(Attempt::Again),
+            Stop::Refused(error) if !last && session::is_outdated(&error) => Ok(Next::Again),
             Stop::Refused(error) => Err(self.explain(error).await),
         }
     }
@@ -323,7 +276,8 @@ fn precondition_failed() -> Error {
     )
 }
 
-fn answer_too_large(bytes_max: usize) -> Error {
+/// The answer to a write of more rows than it may answer.
+pub(super) fn answer_too_large(bytes_max: usize) -> Error {
     Error::new(
         Kind::AnswerTooLarge,
         format!("The answer would be larger than {bytes_max} bytes, so nothing was written."),

@@ -1,27 +1,28 @@
 //! Writes: one transaction, then the rows again as they now are.
 //!
-//! The order is: see that every row that the body refers to is visible, write, see that the rows are
-//! where the caller may have them, commit, wake the feed, read again. Nothing here announces a change:
-//! the feed hears of a write made here like of any other program's.
+//! The order is: take the action, see that every row that the body refers to is visible, write, see that
+//! the rows are where the caller may have them, record the action, commit, wake the feed, read again.
+//! Nothing here announces a change: the feed hears of a write made here like of any other program's.
+//!
+//! Every write of whatever kind runs through [`transaction`]; what there is to do in it is a [`Step`].
 
 mod again;
 mod attempt;
 mod refusal;
+mod step;
+mod transaction;
 
 use super::database::Inner;
 use crate::{
     catalog::Resource,
     error::{Error, Kind, Result},
     identity::Identity,
-    query::{ActionId, Write},
+    query::{Action, Write},
     snapshot::Position,
 };
-use attempt::{Attempt, Looked};
 use bytes::Bytes;
-
-/// How often a write is tried: when its connection turns out to be dead before anything ran, a plan to
-/// be out of date, or when a row that it replaces comes or goes at the same moment.
-const ATTEMPTS: usize = 4;
+use step::Step;
+use transaction::Transaction;
 
 /// What a write did.
 #[derive(Debug, Clone)]
@@ -39,6 +40,9 @@ pub struct Written {
     pub etag: Option<String>,
     /// The state that `body` was read from; `None` if the row was gone again by then.
     pub position: Option<Position>,
+    /// Whether it was done before, under the same action, and not again. Then `body` has the rows that
+    /// the caller sees now; of a delete, their keys.
+    pub repeated: bool,
 }
 
 /// One write on its way.
@@ -47,7 +51,6 @@ struct Work<'a> {
     database: &'a Inner,
     identity: &'a Identity,
     write: &'a Write,
-    action: Option<&'a ActionId>,
 }
 
 /// What a committed write returned.
@@ -66,20 +69,57 @@ pub(super) async fn write(
     database: &Inner,
     identity: &Identity,
     write: &Write,
-    action: Option<&ActionId>,
+    action: Option<&Action>,
 ) -> Result<Written> {
-    let work = Work {
+    let step = Step::Write(Work {
         database,
         identity,
         write,
+    });
+    let mut written = Transaction {
+        database,
+        identity,
         action,
-    };
-    work.admit()?;
-    let (applied, looked) = work.apply().await?;
-    work.answer(applied, looked).await
+        steps: &[step],
+        is_batch: false,
+    }
+    .run()
+    .await?;
+    written
+        .pop()
+        .ok_or_else(|| Error::internal("a write without an answer"))
 }
 
-impl<'a> Work<'a> {
+/// Carries out several writes in one transaction: all or none. The answers are in the order of the
+/// writes, all read in one snapshot.
+pub(super) async fn batch(
+    database: &Inner,
+    identity: &Identity,
+    writes: &[Write],
+    action: Option<&Action>,
+) -> Result<Vec<Written>> {
+    let steps: Vec<Step<'_>> = writes
+        .iter()
+        .map(|write| {
+            Step::Write(Work {
+                database,
+                identity,
+                write,
+            })
+        })
+        .collect();
+    Transaction {
+        database,
+        identity,
+        action,
+        steps: &steps,
+        is_batch: true,
+    }
+    .run()
+    .await
+}
+
+impl Work<'_> {
     /// Refuses what names an organization that is not the caller's.
     fn admit(self) -> Result<()> {
         match self.write.names_other(&self.identity.organization) {
@@ -89,18 +129,6 @@ impl<'a> Work<'a> {
                 "The body names an organization that is not the caller's.",
             )),
             Some(_) => Err(row_unknown(&self.write.resource)),
-        }
-    }
-
-    /// Writes, commits and wakes the feed, and reads again.
-    async fn apply(self) -> Result<(Applied, Looked)> {
-        let mut number = 1;
-        loop {
-            let last = number == ATTEMPTS;
-            match self.attempt(last).await? {
-                Attempt::Done(applied, looked) => return Ok((applied, looked)),
-                Attempt::Again => number += 1,
-            }
         }
     }
 }

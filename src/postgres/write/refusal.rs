@@ -159,7 +159,7 @@ impl<'a> Work<'a> {
     }
 
     /// Whether an error is about the table that is written to.
-    fn is_own(self, error: &DbError) -> bool {
+    pub(super) fn is_own(self, error: &DbError) -> bool {
         let resource = &self.write.resource;
         error.schema() == Some(&*resource.schema) && error.table() == Some(&*resource.table)
     }

@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Kind, Result},
     identity::OrganizationId,
 };
-pub use action::ActionId;
+pub use action::{Action, ActionId, Fingerprint};
 use admission::{
     belongs_somewhere, denied, findable, item, matching, same_key, without_key, writable,
 };

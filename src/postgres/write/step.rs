@@ -1,0 +1,107 @@
+//! What there is to do in one transaction: the seam between the transaction and the kinds of writes.
+//!
+//! A further kind is a further variant, with an arm in each of these functions.
+
+use super::{
+    Applied, Work, Written,
+    attempt::{Next, Stop},
+};
+use crate::{
+    error::{Error, Result},
+    postgres::{actions::Did, lease::Lease, sql::Rendered},
+    snapshot::Position,
+};
+use tokio_postgres::{Row, error::DbError};
+
+/// One of the things that are done in one transaction.
+#[derive(Clone, Copy)]
+pub(super) enum Step<'a> {
+    /// Rows of a resource.
+    Write(Work<'a>),
+}
+
+impl Step<'_> {
+    /// Refuses what needs no database to be refused.
+    pub(super) fn admit(self) -> Result<()> {
+        match self {
+            Self::Write(work) => work.admit(),
+        }
+    }
+
+    /// What is to be asked before anything is written; sent along with the transaction's beginning,
+    /// so it must only read.
+    pub(super) fn question(self) -> Result<Option<Rendered>> {
+        match self {
+            Self::Write(work) => work.question(),
+        }
+    }
+
+    /// Does it. `answered` is the answer to the question if it was asked already.
+    pub(super) async fn run(
+        self,
+        lease: &Lease,
+        question: Option<&Rendered>,
+        answered: Option<Result<Vec<Row>, tokio_postgres::Error>>,
+    ) -> Result<Applied, Stop> {
+        match self {
+            Self::Write(work) => {
+                if let Some(question) = question {
+                    work.look_at_references(lease, question, answered).await?;
+                }
+                work.run(lease).await
+            }
+        }
+    }
+
+    /// What it means that it could not be done; the transaction is rolled back by then.
+    pub(super) async fn stopped(self, stop: Stop, last: bool) -> Result<Next> {
+        match self {
+            Self::Write(work) => work.stopped(stop, last).await,
+        }
+    }
+
+    /// Whether an error that came with the commit is about this.
+    pub(super) fn concerns(self, error: &DbError) -> bool {
+        match self {
+            Self::Write(work) => work.is_own(error),
+        }
+    }
+
+    /// What PostgreSQL's error means to the caller.
+    pub(super) async fn explain(self, error: tokio_postgres::Error) -> Error {
+        match self {
+            Self::Write(work) => work.explain(error).await,
+        }
+    }
+
+    /// What is recorded of it with the action.
+    pub(super) fn did(self, applied: &Applied) -> Did {
+        match self {
+            Self::Write(work) => Did {
+                resource: work.write.resource.name.to_string(),
+                rows: applied.count,
+                created: applied.created,
+                keys: applied.keys.clone(),
+            },
+        }
+    }
+
+    /// What is to be read once it is committed.
+    pub(super) fn then(self, applied: &Applied) -> Result<Rendered> {
+        match self {
+            Self::Write(work) => work.then(applied),
+        }
+    }
+
+    /// What the caller is told. `seen` is what was read behind the commit, if that could be read.
+    pub(super) fn answer(
+        self,
+        applied: Applied,
+        seen: Option<(Position, Vec<Row>)>,
+        repeated: bool,
+    ) -> Written {
+        match self {
+            Self::Write(work) => work.answer(applied, seen, repeated),
+        }
+    }
+}
