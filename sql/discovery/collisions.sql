@@ -13,6 +13,11 @@ with recursive family (root, index) as (
 select
     i.indrelid as relation,
     i.indisprimary as is_key,
+    exists (
+        select
+        from pg_catalog.pg_constraint as x
+        where x.conindid = i.indexrelid and x.conrelid = i.indrelid and x.contype in ('p', 'u')
+    ) as is_unique_constraint,
     array(
         select c.relname::text
         from family

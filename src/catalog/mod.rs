@@ -6,13 +6,15 @@
 mod access;
 mod column_type;
 pub mod oid;
+pub mod relations;
 pub mod suggest;
 
 pub use crate::config::Announce;
 pub use access::{Access, Allowed};
 pub use column_type::{ColumnType, TypeKind};
+pub use relations::{Link, Relation, Side};
 
-use crate::identity::OrganizationForm;
+use crate::{error::Result, identity::OrganizationForm};
 use std::{collections::HashMap, sync::Arc};
 
 /// PostgreSQL's object identifier of a relation.
@@ -23,6 +25,7 @@ pub type Oid = u32;
 pub struct Catalog {
     resources: HashMap<Arc<str>, Arc<Resource>>,
     by_relation: HashMap<Oid, Arc<Resource>>,
+    relations: HashMap<Oid, Vec<Arc<Relation>>>,
     /// Relations of the configured schemas that are not exposed, and why.
     pub hidden: Vec<Hidden>,
     /// What an operator should know; printed by `rowcast check`.
@@ -43,6 +46,7 @@ impl Catalog {
     pub fn new(resources: Vec<Resource>, hidden: Vec<Hidden>, warnings: Vec<String>) -> Self {
         let resources: Vec<Arc<Resource>> = resources.into_iter().map(Arc::new).collect();
         Self {
+            relations: HashMap::new(),
             by_relation: resources
                 .iter()
                 .map(|it| (it.relation, it.clone()))
@@ -54,6 +58,31 @@ impl Catalog {
             hidden,
             warnings,
         }
+    }
+
+    /// The same catalog with relations, by the resource where they start.
+    #[must_use]
+    pub fn with_relations(mut self, relations: HashMap<Oid, Vec<Arc<Relation>>>) -> Self {
+        self.relations = relations;
+        self
+    }
+
+    /// The relations that start at a resource.
+    pub fn relations(&self, origin: Oid) -> &[Arc<Relation>] {
+        self.relations.get(&origin).map_or(&[], Vec::as_slice)
+    }
+
+    /// The relation from `origin` that a query means by `target`, and by `hint` where several fit.
+    ///
+    /// # Errors
+    /// `RelationUnknown`; `RelationAmbiguous`, with all that fit.
+    pub fn relation_to(
+        &self,
+        origin: &Resource,
+        target: &str,
+        hint: Option<&str>,
+    ) -> Result<Arc<Relation>> {
+        relations::find(self, origin, target, hint)
     }
 
     /// The resource of this name.

@@ -6,12 +6,14 @@
 mod columns;
 mod rows;
 mod tenancy;
+mod views;
 
 use super::connection::Connection;
 use crate::{
     catalog::{
         Access, Catalog, Collision, Hidden, Oid, Privileges, Reference, Resource, ResourceKind,
         Tenancy,
+        relations::{self, ForeignKey},
     },
     config::Config,
     error::{Error, Result},
@@ -113,7 +115,37 @@ impl<'a> Discovery<'a> {
             .collect();
         let resources = restricted(resources);
         self.warn(&resources);
-        Catalog::new(resources, self.hidden, self.warnings)
+        let relations = relations::derive(&resources, &self.related());
+        Catalog::new(resources, self.hidden, self.warnings).with_relations(relations)
+    }
+
+    /// What relations between resources are made of.
+    fn related(&self) -> relations::Source {
+        let none = Vec::new();
+        let collisions = self.found.all_collisions();
+        let keys = self.found.all_references().iter().map(|it| {
+            let same = |columns: &[i16]| {
+                columns.len() == it.columns.len() && columns.iter().all(|c| it.columns.contains(c))
+            };
+            let mut unique = collisions.get(&it.relation).unwrap_or(&none).iter();
+            ForeignKey {
+                constraint: it.name.clone(),
+                table: it.relation,
+                columns: it.columns.clone(),
+                target: it.target,
+                target_columns: it.target_columns.clone(),
+                unique: unique.any(|it| it.is_unique_constraint && same(&it.columns)),
+            }
+        });
+        let primary = collisions.iter().filter_map(|(table, collisions)| {
+            let key = collisions.iter().find(|it| it.is_key)?;
+            Some((*table, key.columns.clone()))
+        });
+        relations::Source {
+            keys: keys.collect(),
+            primary: primary.collect(),
+            shown: self.found.shown.clone(),
+        }
     }
 
     /// The relations that may be exposed, by their place in what was found: one for each name.

@@ -1,6 +1,10 @@
 //! The answers of PostgreSQL's catalogs, as they are; no decisions.
 
-use super::{columns::operator, failed};
+use super::{
+    columns::operator,
+    failed,
+    views::{self, Shown},
+};
 use crate::{
     catalog::{Oid, OperatorName, Privileges, ResourceKind},
     error::Result,
@@ -15,6 +19,7 @@ const COLUMNS: &str = include_str!("../../../sql/discovery/columns.sql");
 const TYPES: &str = include_str!("../../../sql/discovery/types.sql");
 const COLLISIONS: &str = include_str!("../../../sql/discovery/collisions.sql");
 const REFERENCES: &str = include_str!("../../../sql/discovery/references.sql");
+const VIEWS: &str = include_str!("../../../sql/discovery/views.sql");
 const VISIBILITY: &str = include_str!("../../../sql/discovery/visibility.sql");
 const ROLE: &str = include_str!("../../../sql/discovery/role.sql");
 const PRIVILEGES: &str = include_str!("../../../sql/discovery/privileges.sql");
@@ -27,6 +32,8 @@ pub(super) struct Found {
     columns: HashMap<Oid, Vec<ColumnRow>>,
     collisions: HashMap<Oid, Vec<CollisionRow>>,
     references: Vec<ReferenceRow>,
+    /// What the columns of views show of tables, which need not be in the schemas.
+    pub(super) shown: Shown,
     reads: HashMap<Oid, Vec<ReadsRow>>,
     opaque: HashMap<Oid, Vec<String>>,
 }
@@ -72,6 +79,8 @@ pub(super) struct TypeRow {
 
 pub(super) struct CollisionRow {
     pub(super) is_key: bool,
+    /// A primary key or a unique constraint, and not an index alone.
+    pub(super) is_unique_constraint: bool,
     pub(super) names: Vec<Arc<str>>,
     /// `attnum`s; 0 for an expression.
     pub(super) columns: Vec<i16>,
@@ -80,7 +89,7 @@ pub(super) struct CollisionRow {
 }
 
 pub(super) struct ReferenceRow {
-    relation: Oid,
+    pub(super) relation: Oid,
     pub(super) name: Arc<str>,
     pub(super) columns: Vec<i16>,
     pub(super) target: Oid,
@@ -106,6 +115,16 @@ impl Found {
         self.references
             .iter()
             .filter(move |it| it.relation == relation)
+    }
+
+    /// The foreign keys of all relations, and of the tables that views show.
+    pub(super) fn all_references(&self) -> &[ReferenceRow] {
+        &self.references
+    }
+
+    /// The constraints of all relations, and of the tables that views show.
+    pub(super) fn all_collisions(&self) -> &HashMap<Oid, Vec<CollisionRow>> {
+        &self.collisions
     }
 
     /// What a relation reads through its policies or its definition.
@@ -182,10 +201,21 @@ async fn ask(connection: &Connection, schemas: &[String]) -> Result<Found> {
         ..Found::default()
     };
     let of_all: &[&(dyn ToSql + Sync)] = &[&oids];
+    let views = connection.query(VIEWS, of_all).await.map_err(failed)?;
+    found.shown = views::shown(
+        views
+            .iter()
+            .map(|row| (row.get("relation"), row.get("definition"))),
+    );
+    let mut tables = oids.clone();
+    tables.extend(found.shown.values().map(|it| it.table));
+    tables.sort_unstable();
+    tables.dedup();
+    let with_shown: &[&(dyn ToSql + Sync)] = &[&tables];
     let (columns, collisions, references, visibility) = tokio::try_join!(
         connection.query(COLUMNS, of_all),
-        connection.query(COLLISIONS, of_all),
-        connection.query(REFERENCES, of_all),
+        connection.query(COLLISIONS, with_shown),
+        connection.query(REFERENCES, with_shown),
         connection.query(VISIBILITY, of_all),
     )
     .map_err(failed)?;
@@ -212,6 +242,7 @@ async fn ask(connection: &Connection, schemas: &[String]) -> Result<Found> {
             .or_default()
             .push(CollisionRow {
                 is_key: row.get("is_key"),
+                is_unique_constraint: row.get("is_unique_constraint"),
                 names: names.into_iter().map(Arc::from).collect(),
                 columns: row.get("columns"),
                 by_equality: row.get("by_equality"),
