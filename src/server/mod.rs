@@ -5,7 +5,7 @@ mod capacity;
 mod stack;
 
 use crate::{
-    broker::Local,
+    broker::{Broker, Local},
     channel::{self, Hub},
     config::Config,
     error::{Error, Kind, Result},
@@ -38,11 +38,24 @@ impl Server {
     /// # Errors
     /// What is wrong with the configuration or the database.
     pub async fn start(config: Config, listener: TcpListener) -> Result<Running> {
+        Self::start_with(config, listener, |hub| Arc::new(Local::new(hub))).await
+    }
+
+    /// As [`Server::start`], with another broker between the feed and the channels of this hub: where
+    /// a test does harm to what is announced.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration or the database.
+    pub async fn start_with(
+        config: Config,
+        listener: TcpListener,
+        broker: impl FnOnce(Arc<Hub>) -> Arc<dyn Broker>,
+    ) -> Result<Running> {
         let address = listener.local_addr().map_err(|error| {
             Error::new(Kind::CommandFailed, "the listener has no address").with_source(error)
         })?;
         let database = Database::connect(&config).await?;
-        match Self::serve(config, listener, address, database.clone()).await {
+        match Self::serve(config, listener, address, database.clone(), broker).await {
             Ok(running) => Ok(running),
             Err(error) => {
                 database.close().await;
@@ -56,6 +69,7 @@ impl Server {
         listener: TcpListener,
         address: SocketAddr,
         database: Database,
+        broker: impl FnOnce(Arc<Hub>) -> Arc<dyn Broker>,
     ) -> Result<Running> {
         let prepared = feed::prepare(&database, &config).await?;
         database.sign_with(prepared.signer().clone());
@@ -78,7 +92,7 @@ impl Server {
             asynchronous.clone(),
         ));
         hub.start_sweeper();
-        let feed = prepared.start(hub.clone(), Arc::new(Local::new(hub.clone())));
+        let feed = prepared.start(hub.clone(), broker(hub.clone()));
         let ending = Arc::new(AtomicBool::new(false));
         let readiness = readiness(database.clone(), ending.clone(), feed.liveness());
         let handlers = Handlers {

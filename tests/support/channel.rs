@@ -35,7 +35,25 @@ pub struct Channel {
     client: Client,
     query: String,
     inner: Inner,
-    ready: VecDeque<Value>,
+    ready: VecDeque<(Value, Option<u64>)>,
+    /// The number that the transport itself told with the last event: SSE's `id:`, and a poll's
+    /// `Sequence` with the last event of its answer.
+    pub told_sequence: Option<u64>,
+    /// What the reader may wait for an answer, where answers may fail to come.
+    patience: Duration,
+    tap: Option<Tap>,
+}
+
+/// Sees every frame as it came, before anything is made of it.
+pub type Tap = Box<dyn FnMut(&[u8]) + Send + Sync>;
+
+/// Why a channel could not be attached to.
+#[derive(Debug)]
+pub enum Refused {
+    /// There was no answer.
+    Unreachable(String),
+    /// There was another answer than the channel.
+    Answered(u16, String),
 }
 
 enum Inner {
@@ -53,27 +71,50 @@ impl Client {
 
     /// Attaches with query parameters, e.g. `resources=tickets&after=12`.
     pub async fn channel_with(&self, transport: Transport, id: &str, query: &str) -> Channel {
+        let attached = self.try_channel(transport, id, query, PATIENCE * 4).await;
+        attached.unwrap_or_else(|refused| panic!("{transport:?} {id}?{query}: {refused:?}"))
+    }
+
+    /// As [`Client::channel_with`], where the server may be away, or silent for longer than this. A
+    /// long-poll asks for nothing yet.
+    pub async fn try_channel(
+        &self,
+        transport: Transport,
+        id: &str,
+        query: &str,
+        patience: Duration,
+    ) -> Result<Channel, Refused> {
         let path = format!("/channels/{id}?{query}");
         let stream = async |accept: &str| {
-            let answer = self.get(&path).header("accept", accept).open().await;
-            assert_eq!(answer.status(), 200);
+            let call = self.get(&path).header("accept", accept);
+            let answer = call.try_open(patience).await;
+            let answer = answer.map_err(Refused::Unreachable)?;
+            if answer.status() != 200 {
+                let status = answer.status().as_u16();
+                let body = tokio::time::timeout(patience, answer.into_body().collect()).await;
+                let body = body.ok().and_then(Result::ok).map(|it| it.to_bytes());
+                let body = String::from_utf8_lossy(&body.unwrap_or_default()).into_owned();
+                return Err(Refused::Answered(status, body));
+            }
             assert_eq!(answer.headers()["cache-control"], "no-store");
-            Inner::Stream {
+            Ok(Inner::Stream {
                 body: answer.into_body(),
                 buffer: BytesMut::new(),
-            }
+            })
         };
         let inner = match transport {
-            Transport::WebSocket => Inner::WebSocket(Box::new(self.websocket(&path).await)),
-            Transport::Sse => stream("text/event-stream").await,
-            Transport::Ndjson => stream("application/x-ndjson").await,
+            Transport::WebSocket => {
+                Inner::WebSocket(Box::new(self.try_websocket(&path, patience).await?))
+            }
+            Transport::Sse => stream("text/event-stream").await?,
+            Transport::Ndjson => stream("application/x-ndjson").await?,
             Transport::LongPoll => Inner::LongPoll,
         };
         let query = query.to_owned();
         // A poll that resumes is told nothing that it knows: its answer has no `open`.
         let after = query.split('&').find_map(|it| it.strip_prefix("after="));
         let after = after.filter(|_| transport == Transport::LongPoll);
-        Channel {
+        Ok(Channel {
             id: id.to_owned(),
             transport,
             sequence: after.map_or(0, |it| it.parse().expect("a sequence")),
@@ -81,11 +122,23 @@ impl Client {
             query,
             inner,
             ready: VecDeque::new(),
-        }
+            told_sequence: None,
+            patience,
+            tap: None,
+        })
     }
 
     /// A bare WebSocket on a path, with the token in the header.
     pub async fn websocket(&self, path: &str) -> WebSocketStream<MaybeTlsStream<TcpStream>> {
+        let opened = self.try_websocket(path, PATIENCE).await;
+        opened.expect("a handshake")
+    }
+
+    async fn try_websocket(
+        &self,
+        path: &str,
+        patience: Duration,
+    ) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>, Refused> {
         let mut request = format!("ws://{}{path}", self.address)
             .into_client_request()
             .expect("a request");
@@ -93,11 +146,16 @@ impl Client {
             let value = format!("Bearer {token}").parse().expect("a header value");
             request.headers_mut().insert("authorization", value);
         }
-        let connected = tokio::time::timeout(PATIENCE, connect_async(request)).await;
-        connected
-            .expect("a handshake in time")
-            .expect("a handshake")
-            .0
+        match tokio::time::timeout(patience, connect_async(request)).await {
+            Err(_) => Err(Refused::Unreachable("no handshake in time".to_owned())),
+            Ok(Ok((socket, _))) => Ok(socket),
+            Ok(Err(tokio_tungstenite::tungstenite::Error::Http(answer))) => {
+                let body = answer.body().clone().unwrap_or_default();
+                let body = String::from_utf8_lossy(&body).into_owned();
+                Err(Refused::Answered(answer.status().as_u16(), body))
+            }
+            Ok(Err(error)) => Err(Refused::Unreachable(format!("{error:?}"))),
+        }
     }
 }
 
@@ -117,7 +175,8 @@ impl Channel {
     pub async fn next_within(&mut self, patience: Duration) -> Option<Value> {
         let deadline = tokio::time::Instant::now() + patience;
         loop {
-            if let Some(event) = self.ready.pop_front() {
+            if let Some((event, told)) = self.ready.pop_front() {
+                self.told_sequence = told;
                 match event["type"].as_str().expect("an event has a type") {
                     "open" => {
                         self.sequence = event["sequence"].as_u64().expect("open has a sequence")
@@ -211,17 +270,27 @@ impl Channel {
             .await;
     }
 
+    /// Shows every frame to somebody, as it came.
+    pub fn tap(&mut self, tap: Tap) {
+        self.tap = Some(tap);
+    }
+
     async fn fill(&mut self) {
+        let mut ignore: Tap = Box::new(|_| ());
+        let tap = self.tap.as_mut().unwrap_or(&mut ignore);
         match &mut self.inner {
             Inner::WebSocket(socket) => match socket.next().await {
                 Some(Ok(Message::Text(text))) => {
+                    tap(text.as_bytes());
                     for line in text.lines() {
-                        self.ready
-                            .push_back(serde_json::from_str(line).expect("an event is JSON"));
+                        let event = serde_json::from_str(line).expect("an event is JSON");
+                        self.ready.push_back((event, None));
                     }
                 }
                 end @ (Some(Ok(Message::Close(_)) | Err(_)) | None) => {
-                    eprintln!("{}: the socket ended: {end:?}", self.id);
+                    if self.tap.is_none() {
+                        eprintln!("{}: the socket ended: {end:?}", self.id);
+                    }
                     self.inner = Inner::Ended;
                 }
                 Some(Ok(_)) => {}
@@ -229,7 +298,7 @@ impl Channel {
             Inner::Stream { body, buffer } => match body.frame().await {
                 Some(Ok(frame)) => {
                     buffer.extend_from_slice(frame.data_ref().expect("no trailers"));
-                    Self::split(self.transport, buffer, &mut self.ready);
+                    Self::split(self.transport, buffer, &mut self.ready, tap);
                 }
                 Some(Err(_)) | None => self.inner = Inner::Ended,
             },
@@ -250,20 +319,30 @@ impl Channel {
                         .join("&")
                 };
                 let path = format!("/channels/{}?{query}{after}", self.id);
-                let answer = self.client.get(&path).send().await;
-                if answer.status != 200 {
+                let answer = self.client.get(&path).try_send(self.patience).await;
+                let Some(answer) = answer.ok().filter(|it| it.status == 200) else {
                     self.inner = Inner::Ended;
                     return;
-                }
+                };
+                tap(&answer.body);
                 let events: Vec<Value> =
                     serde_json::from_slice(&answer.body).expect("an array of events");
-                self.ready.extend(events);
+                let last = events.len().saturating_sub(1);
+                let told = answer.header("sequence").parse().ok();
+                let numbered = events.into_iter().enumerate();
+                let numbered = numbered.map(|(at, it)| (it, told.filter(|_| at == last)));
+                self.ready.extend(numbered);
             }
             Inner::Ended => std::future::pending().await,
         }
     }
 
-    fn split(transport: Transport, buffer: &mut BytesMut, ready: &mut VecDeque<Value>) {
+    fn split(
+        transport: Transport,
+        buffer: &mut BytesMut,
+        ready: &mut VecDeque<(Value, Option<u64>)>,
+        tap: &mut Tap,
+    ) {
         let end: &[u8] = if transport == Transport::Sse {
             b"\n\n"
         } else {
@@ -271,6 +350,8 @@ impl Channel {
         };
         while let Some(at) = buffer.windows(end.len()).position(|it| it == end) {
             let piece = buffer.split_to(at + end.len());
+            tap(&piece);
+            let mut told = None;
             let text = std::str::from_utf8(&piece).expect("UTF-8").trim_end();
             let json = match transport {
                 Transport::Sse => {
@@ -278,6 +359,8 @@ impl Channel {
                         !text.lines().any(|line| line.starts_with("event:")),
                         "no event field"
                     );
+                    let number = text.lines().find_map(|line| line.strip_prefix("id:"));
+                    told = number.map(|it| it.trim().parse().expect("a sequence"));
                     let data: Vec<_> = text
                         .lines()
                         .filter_map(|line| line.strip_prefix("data:"))
@@ -287,7 +370,8 @@ impl Channel {
                 _ => text.to_owned(),
             };
             if !json.trim().is_empty() {
-                ready.push_back(serde_json::from_str(&json).expect("an event is JSON"));
+                let event = serde_json::from_str(&json).expect("an event is JSON");
+                ready.push_back((event, told));
             }
         }
     }

@@ -118,6 +118,11 @@ impl Call {
 
     /// Sends and returns the answer with its body still open.
     pub async fn open(self) -> http::Response<Incoming> {
+        self.try_open(PATIENCE * 4).await.expect("an answer")
+    }
+
+    /// As [`Call::open`], where the connection may be refused, cut, or silent for longer than this.
+    pub async fn try_open(self, patience: Duration) -> Result<http::Response<Incoming>, String> {
         let mut request = Request::builder()
             .method(self.method)
             .uri(format!("http://{}{}", self.client.address, self.path))
@@ -131,10 +136,24 @@ impl Call {
                 .entry("authorization")
                 .or_insert(value);
         }
-        tokio::time::timeout(PATIENCE * 4, self.client.http.request(request))
-            .await
-            .expect("an answer in time")
-            .expect("an answer")
+        match tokio::time::timeout(patience, self.client.http.request(request)).await {
+            Err(_) => Err("no answer in time".to_owned()),
+            Ok(answer) => answer.map_err(|error| format!("{error:?}")),
+        }
+    }
+
+    /// As [`Call::send`], where the connection may be refused, cut, or silent for longer than this.
+    pub async fn try_send(self, patience: Duration) -> Result<Answer, String> {
+        let (head, body) = self.try_open(patience).await?.into_parts();
+        let body = match tokio::time::timeout(patience, body.collect()).await {
+            Err(_) => return Err("no body in time".to_owned()),
+            Ok(body) => body.map_err(|error| format!("{error:?}"))?.to_bytes(),
+        };
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            body,
+        })
     }
 
     /// Sends and reads the answer whole.

@@ -11,7 +11,7 @@ pub mod cluster;
 pub mod http;
 pub mod server;
 
-pub use channel::{Channel, Transport};
+pub use channel::{Channel, Refused, Transport};
 pub use cluster::Database;
 pub use http::{Answer, Client};
 pub use server::TestServer;
