@@ -2,7 +2,7 @@
 
 use crate::zoo::{self, KEEPER, VISITOR, Zoo};
 use rowcast::{
-    catalog::{ResourceKind, Tenancy, TypeKind},
+    catalog::{Remark, ResourceKind, Tenancy, TypeKind},
     config::TenancyMode,
     error::Kind,
     identity::Role,
@@ -81,9 +81,12 @@ async fn tables_and_views_become_resources() {
         "keeper_keys refers to public.keepers_only, which is not exposed",
     ] {
         assert!(
-            catalog.warnings.iter().any(|it| it.starts_with(warning)),
+            catalog
+                .remarks
+                .iter()
+                .any(|it| it.text().starts_with(warning)),
             "{warning}: {:#?}",
-            catalog.warnings
+            catalog.remarks
         );
     }
     zoo.close().await;
@@ -276,9 +279,9 @@ async fn settings_that_lead_nowhere_hide_the_table() {
     }
     assert!(
         catalog
-            .warnings
+            .remarks
             .iter()
-            .any(|it| it.starts_with("resources.nowhere:"))
+            .any(|it| matches!(it, Remark::Wrong(it) if it.starts_with("resources.nowhere:")))
     );
     zoo.close().await;
 }
@@ -399,7 +402,7 @@ async fn the_help_desk_is_a_catalog_without_warnings() {
     config.database.default_role = Some("helpdesk_agent".into());
     let database = zoo::connect(&config).await;
     let catalog = database.catalog();
-    assert_eq!(catalog.warnings, Vec::<String>::new());
+    assert_eq!(catalog.remarks, Vec::<Remark>::new());
     assert_eq!(catalog.resources().count(), 11);
     assert_eq!(catalog.hidden.len(), 1);
     assert_eq!(&*database.default_role().0, "helpdesk_agent");

@@ -307,34 +307,38 @@ async fn a_cancel_reaches_postgresql() {
     let client = server.client(1, 1);
     let mut channel = attached(&client, Transport::WebSocket, "tab-1").await;
     for way in ["DELETE", "command"] {
-        start(&client, "/stuck", way, "tab-1").await;
-        let running =
-            "select count(*) from pg_stat_activity where state = 'active' and query ~ 'stuck'
-                       and pid <> pg_backend_pid()";
-        while server.database.value(running).await != "1" {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        let progress = client.get(&format!("/requests/{way}?channel=tab-1"));
-        assert_eq!(progress.expect(200).await.json()["state"], "running");
-        let began = Instant::now();
-        match way {
-            "DELETE" => {
-                let call = client.request("DELETE", "/requests/DELETE?channel=tab-1");
-                call.expect(204).await;
+        let mut times = Vec::new();
+        for number in 0..5 {
+            let id = format!("{way}-{number}");
+            start(&client, "/stuck", &id, "tab-1").await;
+            let running = "select count(*) from pg_stat_activity where state = 'active'
+                           and query ~ 'stuck' and pid <> pg_backend_pid()";
+            while server.database.value(running).await != "1" {
+                tokio::time::sleep(Duration::from_millis(2)).await;
             }
-            _ => {
-                channel
-                    .command(json!({"type": "cancel", "request_id": way}))
-                    .await
+            let path = format!("/requests/{id}?channel=tab-1");
+            let progress = client.get(&path).expect(200).await;
+            assert_eq!(progress.json()["state"], "running");
+            let began = Instant::now();
+            match way {
+                "DELETE" => {
+                    client.delete(&path).expect(204).await;
+                }
+                _ => {
+                    let cancel = json!({"type": "cancel", "request_id": id});
+                    channel.command(cancel).await;
+                }
             }
+            let error = channel.expect("error").await;
+            assert_eq!(error["request_id"], id.as_str());
+            assert_eq!(error["rows"], 0);
+            assert_eq!(error["problem"]["type"], "request-cancelled");
+            idle(&server, Duration::from_secs(1)).await;
+            times.push(began.elapsed());
         }
-        let error = channel.expect("error").await;
-        assert_eq!(error["request_id"], way);
-        assert_eq!(error["rows"], 0);
-        assert_eq!(error["problem"]["type"], "request-cancelled");
-        idle(&server, Duration::from_secs(1)).await;
-        let took = began.elapsed();
-        assert!(took < Duration::from_millis(200), "{took:?}");
+        // The median, since now and then the machine has something else to do.
+        times.sort_unstable();
+        assert!(times[2] < Duration::from_millis(100), "{way}: {times:?}");
     }
     let unknown = client
         .request("DELETE", "/requests/nothing?channel=tab-1")

@@ -192,3 +192,72 @@ async fn passes_run_out_and_are_bounded() {
     }
     server.finish().await;
 }
+
+#[tokio::test]
+async fn callers_without_a_token_are_of_no_organization() {
+    let database = Database::with(&format!(
+        "{TABLES};
+         create table colours (name text primary key);
+         insert into colours values ('red'), ('blue');
+         do $$ begin create role anonymous_caller nologin;
+               exception when duplicate_object or unique_violation then null; end $$;
+         grant select, insert, update, delete on tickets to anonymous_caller;
+         grant select on colours to anonymous_caller"
+    ))
+    .await;
+    let server = TestServer::start(database, |config| {
+        config.database.anonymous_role = Some("anonymous_caller".to_owned());
+        let shared = rowcast::config::ResourceConfig {
+            organization: Some(rowcast::config::OrganizationRule::Shared),
+            ..Default::default()
+        };
+        config.resources.insert("colours".to_owned(), shared);
+    })
+    .await;
+    let anonymous = server.client(1, 1).anonymous();
+    let colours = anonymous.get("/colours").expect(200).await.json();
+    assert_eq!(colours.as_array().unwrap().len(), 2);
+    // No number is the organization of nobody.
+    for (method, path) in [
+        ("GET", "/tickets"),
+        ("GET", "/tickets/1"),
+        ("DELETE", "/tickets/1"),
+    ] {
+        let problem = anonymous.request(method, path).expect(403).await.problem();
+        assert_eq!(
+            problem["type"], "organization-not-allowed",
+            "{method} {path}"
+        );
+    }
+    let before = server.database.value("select count(*) from tickets").await;
+    for body in [
+        json!({"subject": "x"}),
+        json!({"subject": "x", "organization_id": 1}),
+    ] {
+        let answer = anonymous.post("/tickets", body).send().await;
+        assert!(answer.status.is_client_error(), "{}", answer.text());
+    }
+    assert_eq!(
+        server.database.value("select count(*) from tickets").await,
+        before
+    );
+    // A wrong token does not make one anonymous, and another role's resource stays hidden.
+    let wrong = anonymous.with_token("a.b.c").get("/colours");
+    assert_eq!(wrong.expect(401).await.problem()["type"], "token-invalid");
+    anonymous.get("/health").expect(200).await;
+    anonymous.get("/resources/health").expect(403).await;
+    // On a channel: what is shared, and of organizations' rows nothing.
+    let mut channel = anonymous.channel(Transport::Ndjson, "a").await;
+    channel.expect("open").await;
+    server
+        .database
+        .psql("update tickets set subject = 'secret'; insert into colours values ('green')")
+        .await;
+    let change = channel.expect("change").await;
+    assert_eq!(
+        (&change["resource"], &change["id"]),
+        (&json!("colours"), &json!("green"))
+    );
+    drop(channel);
+    server.finish().await;
+}

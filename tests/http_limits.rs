@@ -4,6 +4,8 @@ use crate::{
     http_routes::TABLES,
     support::{Channel, Client, Database, TestServer, Transport},
 };
+use http_body_util::BodyExt;
+use hyper_util::rt::TokioExecutor;
 use serde_json::json;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -185,5 +187,92 @@ async fn no_identity_takes_all_connections_for_streams() {
         greedy.delete(&format!("/requests/{id}")).expect(204).await;
     }
     until("they are free again", || busy() == 1).await;
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn streams_of_all_identities_share_the_connections_there_are() {
+    let server = stuck_server(|config| {
+        config.database.stream_connections_max = 2;
+        config.limits.stream_share_percent = 100;
+    })
+    .await;
+    for user in 1..=3 {
+        let client = server.client(1, user);
+        let call = client.get("/stuck").header("request-id", "r1");
+        call.expect(202).await;
+    }
+    let busy = || server.running.stats().database.streams_busy;
+    until("both are taken", || busy() == 2).await;
+    let running = "select count(*) from pg_stat_activity where state = 'active' and query ~ 'stuck'
+                   and pid <> pg_backend_pid()";
+    assert_eq!(server.database.value(running).await, "2");
+    assert_eq!(server.running.stats().requests, 3, "the third waits");
+    let cancel = async |user| {
+        let call = server.client(1, user).delete("/requests/r1");
+        call.expect(204).await;
+    };
+    cancel(1).await;
+    cancel(2).await;
+    until("the third has one", || {
+        server.running.stats().requests == 1 && busy() == 1
+    })
+    .await;
+    cancel(3).await;
+    until("all are free", || busy() == 0).await;
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_database_that_says_nothing_is_waited_for_so_long_and_no_longer() {
+    // The kernel takes the connection; nobody ever speaks.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut config = rowcast::config::Config::default();
+    let url = format!("postgres://nobody@{}/none", silent.local_addr().unwrap());
+    config.database.url = Some(url.as_str().into());
+    config.database.connect_timeout_ms = 400;
+    config.auth.jwt_secret = Some(crate::support::server::SECRET.into());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let began = Instant::now();
+    let starting = rowcast::server::Server::start(config, listener).await;
+    let error = starting.err().expect("it cannot start");
+    assert_eq!(error.kind(), rowcast::error::Kind::DatabaseUnavailable);
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(400), "{took:?}");
+    assert!(took < Duration::from_secs(4), "{took:?}");
+}
+
+#[tokio::test]
+async fn headers_that_are_too_long_are_refused_over_http2_too() {
+    let server = server(|config| config.limits.header_bytes_max = 8 << 10).await;
+    let client = server.client(1, 1);
+    let http2 = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build_http();
+    let ask = async |filling: usize| {
+        let request = http::Request::builder()
+            .uri(format!("http://{}/tickets?limit=1", client.address))
+            .header(
+                "authorization",
+                format!("Bearer {}", client.token.as_ref().unwrap()),
+            )
+            .header("x-filling", "x".repeat(filling))
+            .body(http_body_util::Empty::<bytes::Bytes>::new())
+            .unwrap();
+        let answer = http2.request(request).await.expect("an answer");
+        assert_eq!(answer.version(), http::Version::HTTP_2);
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8_lossy(&body).into_owned())
+    };
+    let (status, body) = ask(100).await;
+    assert_eq!(status, 200, "{body}");
+    let (status, body) = ask(9_000).await;
+    assert_eq!(status, 431, "{body}");
+    let problem: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(problem["type"], "headers-too-large");
+    // Far beyond, the protocol itself refuses; the connection serves on.
+    assert_eq!(ask(70_000).await.0, 431);
+    assert_eq!(ask(100).await.0, 200);
     server.finish().await;
 }

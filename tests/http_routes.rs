@@ -22,16 +22,32 @@ async fn server() -> TestServer {
     TestServer::start(Database::with(TABLES).await, |_| ()).await
 }
 
-/// Sends these bytes on a connection of their own and reads what comes until the end, or until
-/// nothing more comes for a while.
+/// Sends these bytes on a connection of their own and reads what comes until the end, or until one
+/// whole answer has come after which the connection is kept for more.
 pub(crate) async fn raw_bytes(client: &Client, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(client.address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut answer = Vec::new();
-    let patience = Duration::from_secs(20);
-    let read = stream.read_to_end(&mut answer);
-    let _ = tokio::time::timeout(patience, read).await;
+    let read =
+        async { while stream.read_buf(&mut answer).await.unwrap_or(0) > 0 && !is_kept(&answer) {} };
+    let shown = bytes.escape_ascii();
+    let read = tokio::time::timeout(Duration::from_secs(20), read).await;
+    read.unwrap_or_else(|_| panic!("neither an answer nor an end: {shown}"));
     answer
+}
+
+/// Whether this is a whole answer of a connection that stays open.
+fn is_kept(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let head = head.to_ascii_lowercase();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    !head.contains("connection: close")
+        && length.is_some_and(|it| it.parse().is_ok_and(|it: usize| body.len() >= it))
 }
 
 pub(crate) async fn raw(client: &Client, bytes: &[u8]) -> String {

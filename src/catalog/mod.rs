@@ -17,6 +17,25 @@ pub use relations::{Link, Relation, Side};
 use crate::{error::Result, identity::OrganizationForm};
 use std::{collections::HashMap, sync::Arc};
 
+/// First segments of paths that are rowcast's own: a resource of such a name is at
+/// `/resources/{name}` only.
+pub const OWN_NAMES: [&str; 14] = [
+    "channels",
+    "requests",
+    "signals",
+    "topics",
+    "passes",
+    "batch",
+    "rpc",
+    "resources",
+    "health",
+    "ready",
+    "metrics",
+    "openapi.json",
+    "asyncapi.json",
+    "docs",
+];
+
 /// PostgreSQL's object identifier of a relation.
 pub type Oid = u32;
 
@@ -29,7 +48,26 @@ pub struct Catalog {
     /// Relations of the configured schemas that are not exposed, and why.
     pub hidden: Vec<Hidden>,
     /// What an operator should know; printed by `rowcast check`.
-    pub warnings: Vec<String>,
+    pub remarks: Vec<Remark>,
+}
+
+/// Something that an operator should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remark {
+    /// Something does not do what somebody meant it to: a setting that names what is not there, a
+    /// policy that is passed by.
+    Wrong(String),
+    /// It may well be meant like this.
+    Note(String),
+}
+
+impl Remark {
+    /// The sentence.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Wrong(text) | Self::Note(text) => text,
+        }
+    }
 }
 
 /// A relation that is not exposed.
@@ -43,7 +81,7 @@ pub struct Hidden {
 
 impl Catalog {
     /// A catalog of these resources.
-    pub fn new(resources: Vec<Resource>, hidden: Vec<Hidden>, warnings: Vec<String>) -> Self {
+    pub fn new(resources: Vec<Resource>, hidden: Vec<Hidden>, remarks: Vec<Remark>) -> Self {
         let resources: Vec<Arc<Resource>> = resources.into_iter().map(Arc::new).collect();
         Self {
             relations: HashMap::new(),
@@ -56,7 +94,7 @@ impl Catalog {
                 .map(|it| (it.name.clone(), it))
                 .collect(),
             hidden,
-            warnings,
+            remarks,
         }
     }
 

@@ -4,7 +4,7 @@ use super::{ConnectionArguments, Outcome, terminal};
 use clap::Args;
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use rowcast::{
-    catalog::{Access, Catalog, Privileges, Resource, ResourceKind, Tenancy},
+    catalog::{Access, Catalog, Privileges, Remark, Resource, ResourceKind, Tenancy},
     config::{Config, TenancyMode},
     error::Result,
     identity::Role,
@@ -13,9 +13,13 @@ use rowcast::{
 use std::fmt::Write as _;
 
 const HELP: &str = "\
-Nothing is changed in the database. The exit code is 1 if something is wrong:
-the database cannot be reached, nothing is exposed, the role of requests cannot
-be used, row-level security would not bind it, or a warning is printed.
+Nothing is changed in the database. Lines that begin with \"wrong:\" name what does
+not do what somebody meant it to: a setting that names what is not there, a policy
+that is passed by, a role that cannot be used or has no rights, nothing exposed.
+Lines that begin with \"note:\" are merely worth knowing.
+
+The exit code is 0 if nothing is wrong, 1 if something is or the database cannot be
+reached, 2 if the settings cannot be read.
 
   rowcast check --database-url postgres://app:password@localhost/app";
 
@@ -52,6 +56,10 @@ impl Report {
     fn line(&mut self, line: impl AsRef<str>) {
         self.text.push_str(line.as_ref());
         self.text.push('\n');
+    }
+
+    fn note(&mut self, line: impl AsRef<str>) {
+        self.line(format!("note: {}", line.as_ref()));
     }
 
     fn wrong(&mut self, line: impl AsRef<str>) {
@@ -99,7 +107,7 @@ async fn report(config: &Config, database: &Database) -> Report {
     not_exposed(&mut report, &catalog);
     report.line("");
     if config.tenancy.tenancy == TenancyMode::Single {
-        report.line("note: tenancy = \"single\", so everybody with a token is of one organization");
+        report.note("tenancy = \"single\", so everybody with a token is of one organization");
     }
     if resources.is_empty() {
         report.wrong("nothing is exposed");
@@ -111,8 +119,11 @@ async fn report(config: &Config, database: &Database) -> Report {
             error.detail()
         )),
     }
-    for warning in &catalog.warnings {
-        report.wrong(warning);
+    for remark in &catalog.remarks {
+        match remark {
+            Remark::Wrong(text) => report.wrong(text),
+            Remark::Note(text) => report.note(text),
+        }
     }
     let verdict = match report.wrong {
         0 => "nothing is wrong".to_owned(),

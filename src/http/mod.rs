@@ -43,29 +43,11 @@ pub use writes::Writes;
 
 pub use crate::wire::status;
 
-use crate::config::Limits;
+use crate::{catalog::OWN_NAMES, config::Limits};
 use head::{Segment, head};
 use route::{boxed, first_of, nowhere, one, otherwise, own_names, two, with};
 use std::sync::Arc;
 use warp::{Filter, delete, filters::BoxedFilter, get, patch, path, post, put};
-
-/// First segments that are rowcast's own: a table of such a name is at `/resources/{name}` only.
-pub const OWN_NAMES: [&str; 14] = [
-    "channels",
-    "requests",
-    "signals",
-    "topics",
-    "passes",
-    "batch",
-    "rpc",
-    "resources",
-    "health",
-    "ready",
-    "metrics",
-    "openapi.json",
-    "asyncapi.json",
-    "docs",
-];
 
 /// Those among them that this version does not serve.
 const NOT_YET: [&str; 8] = [

@@ -149,6 +149,31 @@ pub async fn load_into(
     }
 }
 
+/// Takes back what [`load_into`] has made the database name as the role of requests, if it still does
+/// and we may say so.
+///
+/// # Errors
+/// [`Kind::ConfigurationInvalid`] for a URL that cannot be read, and [`Kind::DatabaseUnavailable`].
+pub async fn forget_default_role(url: &Secret) -> Result<()> {
+    let statement = format!(
+        "do $$ begin
+           if exists (
+               select from pg_db_role_setting s join pg_database d on d.oid = s.setdatabase
+               where d.datname = current_database() and s.setrole = 0
+                   and 'rowcast.default_role={ROLE}' = any (s.setconfig)
+           ) then
+               execute format('alter database %I reset rowcast.default_role', current_database());
+           end if;
+         end $$"
+    );
+    match connect(url).await?.batch_execute(&statement).await {
+        Err(error) if error.code() != Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+            Err(failed("taking back the role of requests", error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether a database holds the help desk already, whole; `false` where it holds none of it.
 ///
 /// # Errors

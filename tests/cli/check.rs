@@ -72,10 +72,11 @@ async fn the_help_desk_is_as_it_should_be() {
 async fn what_is_wrong_is_said_and_ends_with_1() {
     let database = Database::with(
         "create table parents (id int primary key, organization_id int not null, note text);
-         create table children (id int primary key, parent_id int not null references parents);
+         create table secrets (id int primary key);
+         create table children (id int primary key, parent_id int not null references parents,
+                                secret_id int references secrets);
          create table colours (name text primary key);
          create table logs (organization_id int not null, line text);
-         create table secrets (id int primary key);
          create table channels (id int primary key, organization_id int not null);
          create view open_parents as select * from parents;
          do $$ begin create role check_agent nologin;
@@ -101,13 +102,30 @@ async fn what_is_wrong_is_said_and_ends_with_1() {
     );
     let out = ended.out();
     assert!(out.contains("\n  public.secrets: "), "{out}");
-    for wrong in ["channels", "typo"] {
-        let told = out
-            .lines()
-            .any(|it| it.starts_with("wrong: ") && it.contains(wrong));
-        assert!(told, "{wrong}: {out}");
+    for (how, name) in [
+        ("note: ", "channels"),
+        (
+            "note: ",
+            "children refers to public.secrets, which is not exposed",
+        ),
+        ("wrong: ", "typo"),
+    ] {
+        let mut lines = out.lines();
+        let told = lines.any(|it| it.starts_with(how) && it.contains(name));
+        assert!(told, "{how}{name}: {out}");
     }
-    assert!(out.contains("2 things are wrong"), "{out}");
+    assert!(out.contains("1 thing is wrong"), "{out}");
+
+    // What is merely worth knowing is printed, and wrong with nothing.
+    std::fs::write(
+        folder.path().join("rowcast.toml"),
+        settings.split("[resources.typo]").next().unwrap(),
+    )
+    .unwrap();
+    let ended = check(&database, "check_agent", folder.path());
+    assert_eq!(ended.code(), Some(0), "{}{}", ended.out(), ended.err());
+    assert!(ended.out().contains("note: channels"), "{}", ended.out());
+    assert!(ended.out().contains("nothing is wrong"), "{}", ended.out());
     database.finish().await;
 }
 

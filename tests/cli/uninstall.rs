@@ -18,6 +18,14 @@ const TRACES: &str = "
 #[tokio::test]
 async fn nothing_of_rowcasts_is_left() {
     let database = Database::helpdesk().await;
+    let role_of_requests = |role: &str| {
+        format!(
+            "alter database {} set rowcast.default_role = {role}",
+            database.name
+        )
+    };
+    // As `demo` leaves it.
+    database.execute(&role_of_requests("helpdesk_agent")).await;
     let before = database.value(TRACES).await;
     let rows = database.value("select count(*) from tickets").await;
     let running = TestServer::serve(&database, |config| {
@@ -33,8 +41,16 @@ async fn nothing_of_rowcasts_is_left() {
     assert!(first.out().contains("rowcast is gone"), "{}", first.out());
     assert_eq!(database.value(TRACES).await, before);
     assert_eq!(database.value("select count(*) from tickets").await, rows);
+    let role = "select current_setting('rowcast.default_role', true)";
+    assert_eq!(database.value(role).await, "");
+    database.execute(&role_of_requests("another")).await;
     let again = uninstall();
     assert_eq!(again.code(), Some(0), "{}", again.err());
     assert!(again.out().contains("0 tables"), "{}", again.out());
+    assert_eq!(
+        database.value(role).await,
+        "another",
+        "a setting of the user's own"
+    );
     database.finish().await;
 }

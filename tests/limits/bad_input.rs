@@ -252,7 +252,11 @@ async fn bodies_that_make_no_sense_are_problems_and_write_nothing() {
 
 #[tokio::test]
 async fn bytes_that_are_no_requests_end_their_connection_only() {
-    let server = server(|config| config.limits.request_head_timeout_ms = 500).await;
+    let server = server(|config| {
+        config.limits.request_head_timeout_ms = 500;
+        config.limits.request_body_timeout_ms = 500;
+    })
+    .await;
     let client = server.client(1, 1);
     let mut reader = attached(&client, Transport::WebSocket, "default").await;
     let token = client.token.clone().unwrap();

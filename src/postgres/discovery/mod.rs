@@ -11,8 +11,8 @@ mod views;
 use super::connection::Connection;
 use crate::{
     catalog::{
-        Access, Catalog, Collision, Hidden, Oid, Privileges, Reference, Resource, ResourceKind,
-        Tenancy,
+        Access, Catalog, Collision, Hidden, OWN_NAMES, Oid, Privileges, Reference, Remark,
+        Resource, ResourceKind, Tenancy,
         relations::{self, ForeignKey},
     },
     config::Config,
@@ -24,25 +24,6 @@ use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
-
-/// The first segments of rowcast's own routes: a resource of that name is reached under
-/// `/resources/` only.
-const ROUTES: &[&str] = &[
-    "channels",
-    "requests",
-    "signals",
-    "topics",
-    "passes",
-    "batch",
-    "rpc",
-    "resources",
-    "health",
-    "ready",
-    "metrics",
-    "openapi.json",
-    "asyncapi.json",
-    "docs",
-];
 
 /// Reads what is exposed.
 ///
@@ -89,7 +70,7 @@ struct Discovery<'a> {
     config: &'a Config,
     found: Found,
     hidden: Vec<Hidden>,
-    warnings: Vec<String>,
+    remarks: Vec<Remark>,
 }
 
 impl<'a> Discovery<'a> {
@@ -98,7 +79,7 @@ impl<'a> Discovery<'a> {
             config,
             found,
             hidden: Vec::new(),
-            warnings: Vec::new(),
+            remarks: Vec::new(),
         }
     }
 
@@ -116,7 +97,7 @@ impl<'a> Discovery<'a> {
         let resources = restricted(resources);
         self.warn(&resources);
         let relations = relations::derive(&resources, &self.related());
-        Catalog::new(resources, self.hidden, self.warnings).with_relations(relations)
+        Catalog::new(resources, self.hidden, self.remarks).with_relations(relations)
     }
 
     /// What relations between resources are made of.
@@ -278,14 +259,14 @@ impl<'a> Discovery<'a> {
 
     /// What an operator should know although nothing is refused for it.
     fn warn(&mut self, resources: &[Resource]) {
-        let mut warnings = Vec::new();
+        let mut remarks = Vec::new();
         let exposed: HashSet<Oid> = resources.iter().map(|it| it.relation).collect();
         for resource in resources {
             let name = &resource.name;
-            if ROUTES.contains(&&**name) {
-                warnings.push(format!(
+            if OWN_NAMES.contains(&&**name) {
+                remarks.push(Remark::Note(format!(
                     "{name} has the name of a route of rowcast's own: it is at /resources/{name} only"
-                ));
+                )));
             }
             let reads = self.found.reads(resource.relation);
             let invoker = !resource.secured_by.is_empty();
@@ -297,19 +278,19 @@ impl<'a> Discovery<'a> {
                     .map(ToString::to_string)
                     .collect();
                 if !bypassed.is_empty() {
-                    warnings.push(format!(
+                    remarks.push(Remark::Wrong(format!(
                         "the view {name} reads {} with its owner's rights, past row-level security: \
                          alter view {name} set (security_invoker = true)",
                         bypassed.join(", ")
-                    ));
+                    )));
                 }
             }
             if resource.row_security {
                 for function in self.found.opaque(resource.relation) {
-                    warnings.push(format!(
+                    remarks.push(Remark::Note(format!(
                         "row-level security of {name} calls {function}, and PostgreSQL does not know \
                          what that reads: name it in resources.{name}.visibility_depends_on"
-                    ));
+                    )));
                 }
             }
             for reference in resource
@@ -321,7 +302,7 @@ impl<'a> Discovery<'a> {
                     matches!(resource.tenancy, Tenancy::Column(it) if reference.columns == [it]);
                 let target = self.found.relation(reference.target);
                 if let Some(target) = target.filter(|it| !own && !exposed.contains(&it.oid)) {
-                    warnings.push(format!(
+                    remarks.push(Remark::Note(format!(
                         "{name} refers to {target}, which is not exposed: nothing but the foreign key \
                          holds writes back that set {}, and it tells which rows exist there",
                         reference
@@ -330,48 +311,50 @@ impl<'a> Discovery<'a> {
                             .map(|it| &*resource.columns[*it].name)
                             .collect::<Vec<_>>()
                             .join(", ")
-                    ));
+                    )));
                 }
             }
         }
-        self.warn_of_settings(&exposed, &mut warnings);
-        self.warnings.extend(warnings);
+        self.warn_of_settings(&exposed, &mut remarks);
+        self.remarks.extend(remarks);
     }
 
     /// Settings that name what is not there.
-    fn warn_of_settings(&self, exposed: &HashSet<Oid>, warnings: &mut Vec<String>) {
+    fn warn_of_settings(&self, exposed: &HashSet<Oid>, remarks: &mut Vec<Remark>) {
         for (name, settings) in &self.config.resources {
             let relation = self.found.relations.iter().find(|it| &*it.name == name);
             let Some(relation) = relation else {
-                warnings.push(format!(
+                remarks.push(Remark::Wrong(format!(
                     "resources.{name}: the schemas have no table or view of that name"
-                ));
+                )));
                 continue;
             };
             for depends in &settings.visibility_depends_on {
                 if self.found.named(depends).is_none() {
-                    warnings.push(format!(
+                    remarks.push(Remark::Wrong(format!(
                         "resources.{name}.visibility_depends_on: there is no table {depends:?}"
-                    ));
+                    )));
                 }
             }
             let columns = self.found.columns(relation.oid);
             if let Some(column) = &settings.updated_at
                 && !columns.iter().any(|it| &*it.name == column)
             {
-                warnings.push(format!(
+                remarks.push(Remark::Wrong(format!(
                     "resources.{name}.updated_at: there is no column {column:?}"
-                ));
+                )));
             }
             if !exposed.contains(&relation.oid) && settings.organization.is_some() {
-                warnings.push(format!(
+                remarks.push(Remark::Wrong(format!(
                     "resources.{name}: {relation} is not exposed, see there"
-                ));
+                )));
             }
         }
         for schema in &self.config.database.schemas {
             if !self.found.relations.iter().any(|it| &*it.schema == schema) {
-                warnings.push(format!("database.schemas: {schema:?} has no table or view"));
+                remarks.push(Remark::Wrong(format!(
+                    "database.schemas: {schema:?} has no table or view"
+                )));
             }
         }
     }
