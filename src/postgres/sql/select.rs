@@ -10,8 +10,9 @@ use crate::{
     query::syntax::{Nulls, State},
 };
 
-/// The name of the row, in every statement.
-const ROW: &str = "t";
+/// The name of a statement's own row. Embedded rows have names of their own.
+pub(super) const ROW: &str = "t";
+
 /// A query's statement, and the encoder of its rows. If the query wants entity tags, the row's `xmin`
 /// comes as text behind the encoder's columns.
 ///
@@ -45,19 +46,8 @@ pub(crate) fn select(
         .sql(" from ")
         .relation(&query.resource)
         .sql(" as t where ");
-    let row = fence::Row {
-        catalog: &query.catalog,
-        resource: &query.resource,
-        alias: ROW,
-        organization,
-    };
-    row.guard(
-        &mut writer,
-        &query.conditions,
-        |it| is_harmless(query, it),
-        |writer, it| condition(writer, &columns[it.column], &it.check),
-    )?;
-    order(&mut writer, query);
+    matching(&mut writer, query, ROW, organization)?;
+    order(&mut writer, query, ROW);
     // Not a parameter: how many rows are wanted decides which plan is good, and a plan made for any
     // number would be made for none.
     if let Some(limit) = query.limit {
@@ -71,6 +61,31 @@ pub(crate) fn select(
     Ok((writer.finish(), encoder))
 }
 
+/// Appends the condition that the row called `alias` is one of the query's: the fence, and what the
+/// query asks for.
+pub(super) fn matching(
+    writer: &mut Writer,
+    query: &Query,
+    alias: &str,
+    organization: &OrganizationId,
+) -> Result<()> {
+    let row = fence::Row {
+        catalog: &query.catalog,
+        resource: &query.resource,
+        alias,
+        organization,
+    };
+    row.guard(
+        writer,
+        &query.conditions,
+        |it| is_harmless(query, it),
+        |writer, it| {
+            let column = &query.resource.columns[it.column];
+            condition(writer, alias, column, &it.check);
+        },
+    )
+}
+
 /// Whether a condition can tell nothing of the values that it is evaluated on.
 fn is_harmless(query: &Query, condition: &Condition) -> bool {
     match condition.check {
@@ -82,9 +97,9 @@ fn is_harmless(query: &Query, condition: &Condition) -> bool {
     }
 }
 
-/// Appends one condition on the row.
-pub(super) fn condition(writer: &mut Writer, column: &Column, check: &Check) {
-    writer.column(ROW, column);
+/// Appends one condition on the row called `alias`.
+pub(super) fn condition(writer: &mut Writer, alias: &str, column: &Column, check: &Check) {
+    writer.column(alias, column);
     match check {
         Check::Equal(value) => {
             writer.equals(column).value(column, value);
@@ -108,13 +123,14 @@ pub(super) fn condition(writer: &mut Writer, column: &Column, check: &Check) {
     }
 }
 
-fn order(writer: &mut Writer, query: &Query) {
+/// Appends the order of rows called `alias`.
+pub(super) fn order(writer: &mut Writer, query: &Query, alias: &str) {
     if query.order.is_empty() {
         return;
     }
     writer.sql(" order by ");
     writer.separated(", ", &query.order, |writer, it: &Order| {
-        writer.column(ROW, &query.resource.columns[it.column]);
+        writer.column(alias, &query.resource.columns[it.column]);
         writer.sql(if it.descending { " desc" } else { "" });
         writer.sql(match it.nulls {
             Some(Nulls::First) => " nulls first",

@@ -218,7 +218,7 @@ impl<'a> Fenced<'a> {
         };
         self.row(resource, "t")
             .guard(writer, &target.conditions, leakproof, |writer, it| {
-                select::condition(writer, &resource.columns[it.column], &it.check);
+                select::condition(writer, "t", &resource.columns[it.column], &it.check);
             })
     }
 
