@@ -9,6 +9,7 @@
 mod change_log;
 mod cli;
 mod clients;
+mod conformance;
 mod convergence;
 mod discovery;
 mod documents;
