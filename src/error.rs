@@ -17,7 +17,16 @@ pub struct Error {
     details: Option<Box<serde_json::Value>>,
     database: Option<Box<DatabaseFault>>,
     index: Option<usize>,
+    words: Option<Box<Words>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// The error in the words of PostgREST or PostgreSQL, where they refuse the same, for clients that
+/// were written for them.
+#[derive(Debug, Clone, Default)]
+struct Words {
+    code: Option<&'static str>,
+    message: Option<String>,
 }
 
 /// What PostgreSQL said, in the fields of its error message
@@ -47,6 +56,7 @@ impl Error {
             details: None,
             database: None,
             index: None,
+            words: None,
             source: None,
         }
     }
@@ -71,8 +81,8 @@ impl Error {
 
     /// Adds more than one sentence can say, in the shape that PostgREST gives it.
     #[must_use]
-    pub fn with_details(mut self, details: serde_json::Value) -> Self {
-        self.details = Some(Box::new(details));
+    pub fn with_details(mut self, details: impl Into<serde_json::Value>) -> Self {
+        self.details = Some(Box::new(details.into()));
         self
     }
 
@@ -87,6 +97,20 @@ impl Error {
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// Adds the code that PostgREST's clients know the error by, where its kind does not tell.
+    #[must_use]
+    pub fn with_code(mut self, code: &'static str) -> Self {
+        self.words.get_or_insert_default().code = Some(code);
+        self
+    }
+
+    /// Adds the message that PostgREST's clients show.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.words.get_or_insert_default().message = Some(message.into());
         self
     }
 
@@ -130,10 +154,18 @@ impl Error {
     /// The machine-readable code: the SQLSTATE where PostgreSQL refused, PostgREST's code where the
     /// same error exists there, else ours.
     pub fn code(&self) -> &str {
+        let said = self.words.as_ref().and_then(|it| it.code);
         match &self.database {
             Some(fault) if !self.kind.is_internal() => &fault.sqlstate,
-            _ => self.kind.postgrest().unwrap_or(self.kind.code()),
+            _ => said.or(self.kind.postgrest()).unwrap_or(self.kind.code()),
         }
+    }
+
+    /// What PostgREST's clients show: PostgreSQL's or PostgREST's message, else the detail.
+    pub fn message(&self) -> &str {
+        let words = || self.words.as_ref()?.message.as_deref();
+        let fault = self.database.as_ref().map(|it| it.message.as_str());
+        fault.or_else(words).unwrap_or(&self.detail)
     }
 }
 
@@ -235,6 +267,12 @@ kinds! {
     RequestTimeout = "RC217" "request-timeout" "The request was sent too slowly";
     /// More than one answer may hold.
     AnswerTooLarge = "RC218" "answer-too-large" "The answer is too large";
+    /// A range of rows that cannot be, or that lies beyond the last row.
+    RangeInvalid = "RC219" "range-invalid" "The range of rows cannot be had" as "PGRST103";
+    /// One row is asked for, and there is none or more than one.
+    NotSingular = "RC220" "not-singular" "There is not exactly one row" as "PGRST116";
+    /// Aggregates are not enabled.
+    AggregatesDisabled = "RC221" "aggregates-disabled" "Aggregates are not enabled" as "PGRST123";
     /// No relation of that name between two resources.
     RelationUnknown = "RC231" "relation-unknown" "There is no such relation" as "PGRST200";
     /// Several relations between two resources have that name.

@@ -22,11 +22,9 @@ struct Document<'a> {
     status: u16,
     detail: &'a str,
     code: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    // These three stand always, as PostgREST's clients expect.
+    message: &'a str,
     details: Option<Cow<'a, Value>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
@@ -52,11 +50,11 @@ pub fn document(error: &Error, request_id: Option<&str>) -> Bytes {
             INTERNAL_DETAIL
         },
         code: error.code(),
-        // PostgREST's clients read the message, so its errors have one here too.
-        message: fault
-            .map(|it| it.message.as_str())
-            .or_else(|| kind.postgrest().map(|_| error.detail()))
-            .filter(|_| shown),
+        message: if shown {
+            error.message()
+        } else {
+            INTERNAL_DETAIL
+        },
         details: fault
             .and_then(|it| it.details.as_deref())
             .map(|it| Cow::Owned(Value::from(it)))
@@ -104,6 +102,7 @@ mod tests {
                 "code": "23505",
                 "message": "duplicate key",
                 "details": "Key (email)=(a@b) already exists.",
+                "hint": null,
                 "request_id": "r1",
             })
         );

@@ -34,6 +34,7 @@ pub fn status(kind: Kind) -> StatusCode {
         | Kind::RelationNotEmbedded
         | Kind::RelationNotToOne
         | Kind::ColumnUnknown
+        | Kind::AggregatesDisabled
         | Kind::ValueInvalid
         | Kind::BodyMalformed
         | Kind::AnswerTooLarge
@@ -47,7 +48,8 @@ pub fn status(kind: Kind) -> StatusCode {
         | Kind::CursorInvalid => StatusCode::BAD_REQUEST,
 
         Kind::MethodNotAllowed | Kind::ResourceReadOnly => StatusCode::METHOD_NOT_ALLOWED,
-        Kind::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+        Kind::RangeInvalid => StatusCode::RANGE_NOT_SATISFIABLE,
+        Kind::NotAcceptable | Kind::NotSingular => StatusCode::NOT_ACCEPTABLE,
         Kind::RequestTimeout | Kind::RequestStalled | Kind::RequestUnread => {
             StatusCode::REQUEST_TIMEOUT
         }

@@ -284,7 +284,7 @@ pub(super) fn find(
                     origin.name
                 ),
             )
-            .with_details(details.into())
+            .with_details(details)
             .with_hint(format!(
                 "Try changing '{target}' to one of the following: {}. Find the desired \
                  relationship in the 'details' key.",
