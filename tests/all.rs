@@ -6,6 +6,7 @@
     reason = "a test says what it does by its name"
 )]
 
+mod actions;
 mod change_log;
 mod cli;
 mod clients;

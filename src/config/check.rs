@@ -31,6 +31,8 @@ const RANGES: &[(&str, i64, i64)] = &[
     ("limits.ping_ms", 100, i64::MAX),
     ("feed.log_bytes_max", 1 << 20, i64::MAX),
     ("feed.retention_hours", 1, 24 * 366),
+    ("actions.retention_days", 1, 366),
+    ("limits.batch_writes_max", 1, 10_000),
 ];
 
 /// Names of roles, columns, claims: not set, or not empty.

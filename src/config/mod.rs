@@ -17,7 +17,7 @@ pub use load::{Flag, SHORT_VARIABLES, Sources, load, variable_name};
 pub use resource::{Announce, OrganizationRule, ResourceConfig};
 pub use secret::Secret;
 pub use settings::{
-    Api, Auth, Claims, Database, Feed, Limits, Server, Tenancy, TenancyMode, WriteAnswer,
+    Actions, Api, Auth, Claims, Database, Feed, Limits, Server, Tenancy, TenancyMode, WriteAnswer,
 };
 
 use crate::error::{Error, Kind, Result};
@@ -41,6 +41,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[feed]`
     pub feed: Feed,
+    /// `[actions]`
+    pub actions: Actions,
     /// `[api]`
     pub api: Api,
     /// `[resources.<name>]`
@@ -100,6 +102,7 @@ impl Config {
             of("tenancy", &self.tenancy),
             of("limits", &self.limits),
             of("feed", &self.feed),
+            of("actions", &self.actions),
             of("api", &self.api),
             of("resources.<name>", &ResourceConfig::default()),
         ]
@@ -115,6 +118,7 @@ impl Config {
             "tenancy" => &mut self.tenancy,
             "limits" => &mut self.limits,
             "feed" => &mut self.feed,
+            "actions" => &mut self.actions,
             "api" => &mut self.api,
             _ => {
                 let resource = name.strip_prefix("resources.")?;

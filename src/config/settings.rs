@@ -151,6 +151,8 @@ section! {
         poll_wait_ms_max: u64 = 60_000,
         /// Changed rows in one batch; a batch of more becomes a `reset` of each resource.
         batch_keys_max: usize = 10_000,
+        /// Writes in one `POST /batch`.
+        batch_writes_max: usize = 100,
         /// Signals per second that one channel may send. Not in effect yet.
         signals_per_second: u32 = 10,
         /// Signals that one channel may send at once after a pause. Not in effect yet.
@@ -173,6 +175,15 @@ section! {
         /// How long row-level security may take to decide about one batch for one identity before
         /// that identity gets a `reset` instead.
         policy_timeout_ms: u64 = 2_000,
+    }
+}
+
+section! {
+    /// What users did, remembered so that it is done once.
+    pub struct Actions {
+        /// How long an action is remembered, and so for how long a client that was offline may repeat
+        /// it without effect.
+        retention_days: u64 = 7,
     }
 }
 

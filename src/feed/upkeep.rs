@@ -121,7 +121,9 @@ impl Upkeep {
     async fn trim(&mut self) -> Result<()> {
         let retention = Duration::from_secs(self.config.feed.retention_hours * 3600);
         let bytes_max = self.config.feed.log_bytes_max;
-        self.keeper().await?.trim(retention, bytes_max).await
+        self.keeper().await?.trim(retention, bytes_max).await?;
+        let remembered = Duration::from_secs(self.config.actions.retention_days * 24 * 3600);
+        self.keeper().await?.trim_actions(remembered).await
     }
 
     async fn keeper(&mut self) -> Result<&mut Keeper> {

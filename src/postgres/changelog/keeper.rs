@@ -14,7 +14,7 @@ use crate::{
     cursor::{CursorKey, DatabaseId},
     error::Result,
     postgres::{
-        Database,
+        Database, actions,
         connection::Connection,
         fault,
         migrate::{self, refused},
@@ -193,6 +193,15 @@ impl Keeper {
     /// `DatabaseUnavailable`.
     pub async fn trim(&self, retention: Duration, bytes_max: u64) -> Result<()> {
         trim::trim(&self.connection, retention, bytes_max).await
+    }
+
+    /// Forgets the actions that were recorded longer ago than `retention`. Nothing if another server is
+    /// at it.
+    ///
+    /// # Errors
+    /// `DatabaseUnavailable`.
+    pub async fn trim_actions(&self, retention: Duration) -> Result<()> {
+        actions::trim(&self.connection, retention).await
     }
 
     /// Removes everything of rowcast's from the database: triggers, functions, the schema. Returns
