@@ -1,5 +1,7 @@
 //! A read: which rows of which resource, which of their columns, in which order.
 
+pub(crate) mod embed;
+
 use super::{
     grammar, key,
     scanner::excerpt,
@@ -10,6 +12,7 @@ use crate::{
     catalog::{Access, Allowed, Catalog, Column, Privileges, Resource, Tenancy, oid, suggest},
     error::{Error, Kind, Result},
 };
+use embed::{Embedding, Related};
 use std::sync::Arc;
 
 /// A read whose every name and value has been checked against the catalog and the role's rights.
@@ -24,6 +27,10 @@ pub struct Query {
     pub(crate) order: Vec<Order>,
     pub(crate) limit: Option<u64>,
     pub(crate) offset: u64,
+    /// Related rows in each row.
+    pub(crate) embeds: Vec<Embedding>,
+    /// Of which related rows there have to be some, or none.
+    pub(crate) related: Vec<Related>,
     /// Whether an answer has an entity tag.
     pub(crate) etag: bool,
     partial: bool,
@@ -52,7 +59,9 @@ pub(crate) enum Check {
 /// One column of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Order {
-    /// Index into the resource's columns.
+    /// Index into the embeddings, if it is a column of a related row.
+    pub(crate) related: Option<usize>,
+    /// Index into the columns of the resource, or of the related one.
     pub(crate) column: usize,
     pub(crate) descending: bool,
     pub(crate) nulls: Option<Nulls>,
@@ -72,9 +81,29 @@ impl Query {
         let allowed = access.resource(resource)?;
         let syntax = grammar::read(query_string)?;
         only_rows(&syntax)?;
-        let mut query = Self::start(access, &allowed, &syntax)?;
-        query.conditions = conditions(&allowed, &syntax.rows.filters)?;
-        query.order = order(&allowed, &syntax.rows)?;
+        let query = Self::plan(access, &allowed, &syntax, 0)?;
+        match query.embeds.is_empty() {
+            true => Ok(query),
+            false => Err(not_planned("Embedding a related resource")),
+        }
+    }
+
+    /// A read of a resource, or, at a depth of embedding, of related rows.
+    fn plan(access: &Access, allowed: &Allowed, syntax: &Syntax, depth: usize) -> Result<Self> {
+        let mut query = Self::start(access, allowed, syntax)?;
+        query.embeds = embed::embeddings(access, &allowed.resource, syntax, depth)?;
+        query.partial |= !query.embeds.is_empty();
+        let (related, own): (Vec<_>, Vec<_>) = syntax
+            .rows
+            .filters
+            .iter()
+            .partition(|it| embed::related(&query.embeds, it).is_some());
+        query.related = related
+            .into_iter()
+            .filter_map(|it| embed::related(&query.embeds, it))
+            .collect();
+        query.conditions = conditions(allowed, own)?;
+        query.order = order(allowed, &syntax.rows, &query.embeds)?;
         query.limit = syntax.rows.limit;
         query.offset = syntax.rows.offset.unwrap_or_default();
         Ok(query)
@@ -89,7 +118,7 @@ impl Query {
         let allowed = access.resource(resource)?;
         let syntax = grammar::read(query_string)?;
         only_select(&syntax)?;
-        let mut query = Self::start(access, &allowed, &syntax)?;
+        let mut query = Self::plan(access, &allowed, &syntax, 0)?;
         query.conditions = key::conditions(&allowed, id)?;
         query.etag = allowed.resource.has_etags() && allowed.privileges.select_whole;
         query.item = true;
@@ -153,6 +182,8 @@ impl Query {
             order: Vec::new(),
             limit: None,
             offset: 0,
+            embeds: Vec::new(),
+            related: Vec::new(),
             etag: false,
             item: false,
         })
@@ -233,7 +264,6 @@ pub(super) fn only_select(syntax: &Syntax) -> Result<()> {
 /// Refuses what nobody plans yet.
 fn only_rows(syntax: &Syntax) -> Result<()> {
     let unplanned = [
-        (!syntax.embedded.is_empty(), "A parameter for embedded rows"),
         (!syntax.include.is_empty(), "\"include\""),
         (syntax.after.is_some(), "\"after\""),
         (syntax.modified_since.is_some(), "\"modified_since\""),
@@ -283,7 +313,8 @@ fn select(allowed: &Allowed, terms: &[Term], readable: &[usize]) -> Result<Vec<u
                 add(column(allowed, &selected.field)?)?;
             }
             Term::Count { .. } => return Err(not_planned("An aggregate")),
-            Term::Embed(_) => return Err(not_planned("Embedding a related resource")),
+            // Behind the columns, see `embed`.
+            Term::Embed(_) => {}
         }
     }
     Ok(columns)
@@ -324,9 +355,12 @@ pub(super) fn column_named(resource: &Resource, name: &str) -> Result<usize> {
 }
 
 /// The conditions that filters state, their values checked.
-pub(super) fn conditions(allowed: &Allowed, filters: &[Filter]) -> Result<Vec<Condition>> {
+fn conditions<'a>(
+    allowed: &Allowed,
+    filters: impl IntoIterator<Item = &'a Filter>,
+) -> Result<Vec<Condition>> {
     filters
-        .iter()
+        .into_iter()
         .map(|filter| {
             let Filter::Test(field, test) = filter else {
                 return Err(not_planned("A condition with not, and, or"));
@@ -390,12 +424,14 @@ fn boolean(column: &Column, state: State) -> Result<()> {
     ))
 }
 
-fn order(allowed: &Allowed, syntax: &Rows) -> Result<Vec<Order>> {
+fn order(allowed: &Allowed, syntax: &Rows, embeds: &[Embedding]) -> Result<Vec<Order>> {
     let mut order: Vec<Order> = Vec::new();
     for term in &syntax.order {
-        if term.relation.is_some() {
-            return Err(not_planned("Ordering by a related resource"));
-        }
+        let related = match &term.relation {
+            Some(name) => Some(embed::ordering(&allowed.resource, embeds, name)?),
+            None => None,
+        };
+        let allowed = related.map_or(allowed, |it| &embeds[it].allowed);
         let index = column(allowed, &term.field)?;
         let column = &allowed.resource.columns[index];
         if !column.orderable {
@@ -408,6 +444,7 @@ fn order(allowed: &Allowed, syntax: &Rows) -> Result<Vec<Order>> {
             ));
         }
         order.push(Order {
+            related,
             column: index,
             descending: term.descending,
             nulls: term.nulls,
@@ -415,10 +452,13 @@ fn order(allowed: &Allowed, syntax: &Rows) -> Result<Vec<Order>> {
     }
     if syntax.limit.is_some() || syntax.offset.is_some() {
         for index in &allowed.resource.key {
-            let said = order.iter().any(|it| it.column == *index);
+            let said = order
+                .iter()
+                .any(|it| it.related.is_none() && it.column == *index);
             let orderable = allowed.resource.columns[*index].orderable;
             if !said && orderable && may(&allowed.privileges.select, *index) {
                 order.push(Order {
+                    related: None,
                     column: *index,
                     // An index behind the caller's order is then read in one direction.
                     descending: order.last().is_some_and(|it| it.descending),
