@@ -1,0 +1,231 @@
+//! The checker itself is checked: for each kind of harm, a short run in which it is done, and has to
+//! be found under its name; and one in which nothing is done, and nothing may be found.
+
+use super::{
+    feed_harm::{self, HarmfulBroker},
+    harm::{Harm, WireHarm},
+    invariants::{Findings, Invariant},
+    plan::Random,
+    proxy::{Proxy, Rewriter, Upstream},
+    readers::{Company, Member, Phase, Reader},
+    report::Tally,
+    schema,
+    wire::{Tamper, Wire},
+};
+use crate::support::{Client, Database, Transport, cluster, server::SECRET, token_of};
+use rowcast::{
+    config::Config,
+    server::{Running, Server},
+};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+};
+
+const SEED: u64 = 7;
+
+/// How long readers may take to come to rest here, where nothing stands in their way but harm.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A server whose feed and whose wire can be harmed.
+struct Range {
+    database: Database,
+    running: Running,
+    feed: Arc<Mutex<feed_harm::State>>,
+    wire: Arc<Mutex<WireHarm>>,
+    proxy: Proxy,
+    marks: i64,
+}
+
+impl Range {
+    async fn start() -> Self {
+        let database = Database::with(schema::SQL).await;
+        let mut config = Config::default();
+        config.database.url = Some(database.url.as_str().into());
+        config.database.default_role = Some(schema::ROLE.to_owned());
+        config.auth.jwt_secret = Some(SECRET.into());
+        config.limits.ping_ms = 400;
+        let feed = Arc::<Mutex<feed_harm::State>>::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let state = feed.clone();
+        let broker = |hub| Arc::new(HarmfulBroker::new(hub, &state)) as Arc<_>;
+        let running = Server::start_with(config, listener, broker).await.unwrap();
+        let wire = Arc::new(Mutex::new(WireHarm::new(SEED)));
+        let (tamper, connections) = (wire.clone(), AtomicU64::new(0));
+        let rewriter: Rewriter = Arc::new(move || {
+            let number = connections.fetch_add(1, Ordering::Relaxed);
+            let tamper: Arc<Mutex<dyn Tamper>> = tamper.clone();
+            Box::new(Wire::new(number, tamper))
+        });
+        let upstream = Upstream::Tcp(running.address());
+        let proxy = Proxy::start(upstream, Some(rewriter)).await;
+        Self {
+            database,
+            running,
+            feed,
+            wire,
+            proxy,
+            marks: 0,
+        }
+    }
+
+    /// One run; what was found.
+    async fn run(&mut self, number: usize) -> Findings {
+        self.database.execute("delete from entries").await;
+        let findings = Findings::default();
+        let (phase, phases) = watch::channel(Phase::Work);
+        let (rested, mut resting) = mpsc::channel(8);
+        let company = Company {
+            findings: findings.clone(),
+            tally: Tally::start(),
+            phase: phases,
+            rested,
+            database_url: self.database.url.clone(),
+            pause_max: Duration::ZERO,
+            peaceful: true,
+            patience: PATIENCE,
+            foreign_cursor: None,
+        };
+        let mut tasks = Vec::new();
+        for (at, organization) in [1, 1, 2].into_iter().enumerate() {
+            let member = Member {
+                organization,
+                user: organization * 10 + at as i64,
+                transport: Transport::ALL[(number + at) % 4],
+            };
+            let token = token_of(SECRET, member.claims());
+            let client = Client::new(self.proxy.address, Some(token));
+            let random = Random(SEED).fork(at as u64);
+            tasks.push(tokio::spawn(
+                Reader::new(member, client, &company, None, random).run(),
+            ));
+        }
+        // Everybody has everything before harm begins to matter.
+        self.rest(&phase, &mut resting, tasks.len()).await;
+        phase.send_replace(Phase::Work);
+        self.write().await;
+        self.rest(&phase, &mut resting, tasks.len()).await;
+        phase.send_replace(Phase::End);
+        for task in tasks {
+            task.await.unwrap();
+        }
+        findings
+    }
+
+    async fn rest(
+        &mut self,
+        phase: &watch::Sender<Phase>,
+        resting: &mut mpsc::Receiver<String>,
+        readers: usize,
+    ) {
+        self.marks += 1;
+        let mark = self.marks;
+        let sql = self.database.connect().await;
+        sql.batch_execute(&format!("update marks set number = {mark}"))
+            .await
+            .unwrap();
+        let version = "select (pg_snapshot_xmax(s)::text::bigint
+            - (select count(*) from pg_snapshot_xip(s)))::text from pg_current_snapshot() s";
+        let version = self.database.value(version).await.parse().unwrap();
+        phase.send_replace(Phase::Rest { mark, version });
+        for _ in 0..readers {
+            resting.recv().await.unwrap();
+        }
+    }
+
+    /// Each statement a transaction, and most of them a batch, of their own.
+    async fn write(&self) {
+        let sql = self.database.connect().await;
+        let pause = || tokio::time::sleep(Duration::from_millis(60));
+        for organization in [1, 2] {
+            sql.batch_execute(&format!(
+                "insert into entries (organization_id, body)
+                 select {organization}, format('org-{organization} entry %s', n)
+                 from generate_series(1, 600) n"
+            ))
+            .await
+            .unwrap();
+        }
+        for weight in 1..=3 {
+            pause().await;
+            let hot = format!(
+                "update tickets set weight = {weight}, subject = 'org-1 at {weight}'
+                 where id = (select min(id) from tickets where organization_id = 1)"
+            );
+            sql.batch_execute(&hot).await.unwrap();
+        }
+        pause().await;
+        for statement in [
+            "update entries set body = body || '.'",
+            "delete from entries where id % 20 = 0",
+            "insert into comments (organization_id, body) values (1, 'org-1 c'), (2, 'org-2 c')",
+        ] {
+            sql.batch_execute(statement).await.unwrap();
+            pause().await;
+        }
+    }
+
+    async fn finish(self) {
+        drop(self.proxy);
+        self.running.shutdown().await;
+        assert_eq!(cluster::connections(&self.database).await, [""; 0]);
+        self.database.finish().await;
+    }
+}
+
+/// Asserts that the harm was done, and found under its name.
+fn assert_found(place: &str, harm: Harm, done: u64, expected: Invariant, findings: &Findings) {
+    assert!(done > 0, "{harm:?} was never done to the {place}");
+    let found = findings.invariants();
+    assert!(
+        found.contains(&expected),
+        "{harm:?} was done to the {place} {done} times; expected {expected}, found:\n{findings}"
+    );
+    let names: Vec<_> = found.iter().map(|it| it.name()).collect();
+    eprintln!(
+        "{place}: {harm:?}, done {done} times, is caught by {expected}, and found by {names:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_checker_catches_harm_done_to_the_feed() {
+    let mut range = Range::start().await;
+    let findings = range.run(0).await;
+    assert!(
+        findings.is_empty(),
+        "nothing was done, and this found:\n{findings}"
+    );
+    for (number, harm) in Harm::ALL.into_iter().enumerate() {
+        range.feed.lock().unwrap().arm(Some(harm), SEED);
+        let findings = range.run(number).await;
+        let done = range.feed.lock().unwrap().done;
+        range.feed.lock().unwrap().arm(None, SEED);
+        assert_found("feed", harm, done, harm.found_in_the_feed(), &findings);
+    }
+    range.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_checker_catches_harm_done_to_the_wire() {
+    let mut range = Range::start().await;
+    let findings = range.run(1).await;
+    assert!(
+        findings.is_empty(),
+        "nothing was done, and this found:\n{findings}"
+    );
+    for (number, harm) in Harm::ALL.into_iter().enumerate() {
+        range.wire.lock().unwrap().arm(Some(harm));
+        let findings = range.run(number).await;
+        let done = range.wire.lock().unwrap().done;
+        range.wire.lock().unwrap().arm(None);
+        assert_found("wire", harm, done, harm.found_on_the_wire(), &findings);
+    }
+    range.finish().await;
+}

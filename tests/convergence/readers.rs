@@ -1,0 +1,491 @@
+//! The readers: each one identity on one transport, with a store of its own. In work they ask at
+//! random moments and misbehave; at rest they read on until they are told everything, and compare
+//! themselves with PostgreSQL and with a plain GET.
+
+use super::{
+    book::{Book, compare, foreign_value},
+    invariants::{Findings, Invariant},
+    plan::Random,
+    proxy::{Cut, Pace, Proxy},
+    report::Tally,
+    schema::{RESOURCES, truth},
+};
+use crate::support::{Channel, Client, Refused, Transport};
+use serde_json::{Value, json};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
+
+/// What everybody does at the moment.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Phase {
+    /// Readers misbehave.
+    Work,
+    /// Writers have stopped; readers come to this mark and version, and compare.
+    Rest { mark: i64, version: u64 },
+    /// It is over.
+    End,
+}
+
+/// Who a reader is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Member {
+    pub(super) organization: i64,
+    pub(super) user: i64,
+    pub(super) transport: Transport,
+}
+
+impl Member {
+    pub(super) fn claims(&self) -> Value {
+        json!({ "org": self.organization, "sub": self.user.to_string() })
+    }
+}
+
+/// What all readers of a run share.
+#[derive(Clone)]
+pub(super) struct Company {
+    pub(super) findings: Findings,
+    pub(super) tally: Tally,
+    pub(super) phase: watch::Receiver<Phase>,
+    /// Told whenever a reader has compared itself at rest.
+    pub(super) rested: mpsc::Sender<String>,
+    /// The database, past all proxies.
+    pub(super) database_url: String,
+    pub(super) pause_max: Duration,
+    /// Nothing is done to the connections.
+    pub(super) peaceful: bool,
+    pub(super) patience: Duration,
+    /// A cursor of another database.
+    pub(super) foreign_cursor: Option<String>,
+}
+
+/// Whether the server resumes from cursors.
+pub(super) const RESUMES: bool = false;
+
+/// How long an answer may take while the server is ill-treated.
+const ANSWER: Duration = Duration::from_secs(8);
+
+pub(super) struct Reader {
+    member: Member,
+    who: String,
+    client: Client,
+    company: Company,
+    /// Its own connections, where it has some that can be broken.
+    line: Option<Arc<Proxy>>,
+    random: Random,
+    book: Book,
+    channel: Option<Channel>,
+    /// Counts the channels that it has had.
+    life: u32,
+    /// The last event that was taken.
+    sequence: u64,
+    since: Option<Since>,
+    asked: u64,
+}
+
+/// What a channel is resumed from.
+#[derive(Debug, Clone)]
+struct Since {
+    cursor: String,
+    /// Its version, if it is a cursor that counts.
+    version: Option<u64>,
+}
+
+impl Reader {
+    pub(super) fn new(
+        member: Member,
+        client: Client,
+        company: &Company,
+        line: Option<Arc<Proxy>>,
+        random: Random,
+    ) -> Self {
+        let who = format!(
+            "{:?}-{}-{}",
+            member.transport, member.organization, member.user
+        );
+        Self {
+            book: Book::new(
+                &who,
+                member.organization,
+                &company.findings,
+                company.peaceful,
+            ),
+            who,
+            member,
+            client,
+            company: company.clone(),
+            line,
+            random,
+            channel: None,
+            life: 0,
+            sequence: 0,
+            since: None,
+            asked: 0,
+        }
+    }
+
+    /// Reads until the end of the run.
+    pub(super) async fn run(mut self) {
+        let mut compared = None;
+        let mut deadline = None;
+        loop {
+            let phase = self.company.phase.borrow().clone();
+            match phase {
+                Phase::Work => {
+                    deadline = None;
+                    if !self.company.peaceful {
+                        self.misbehave().await;
+                    }
+                    self.live(true).await;
+                }
+                Phase::Rest { mark, version } => {
+                    if compared == Some(mark) {
+                        self.live(false).await;
+                        continue;
+                    }
+                    let by = *deadline.get_or_insert(Instant::now() + self.company.patience);
+                    let settled = self.book.is_settled(mark, version);
+                    if !settled && Instant::now() < by {
+                        self.live(false).await;
+                        continue;
+                    }
+                    if settled {
+                        self.compare().await;
+                    } else {
+                        let what = format!(
+                            "mark {mark}, version {version}: {}, attached {}",
+                            self.book.standing(),
+                            self.channel.is_some()
+                        );
+                        self.book.finds(Invariant::CatchesUp, what);
+                    }
+                    compared = Some(mark);
+                    let _ = self.company.rested.send(self.who.clone()).await;
+                }
+                Phase::End => break,
+            }
+        }
+        self.company.tally.read(&self.book);
+        if let Some(channel) = self.channel.take() {
+            drop(channel);
+        }
+        let path = format!("/channels/{}", self.channel_id());
+        let _ = self.client.delete(&path).try_send(ANSWER).await;
+    }
+
+    fn channel_id(&self) -> String {
+        format!("{}-{}", self.who, self.life)
+    }
+
+    /// Attached, with everything asked for that is needed, reads for a moment.
+    async fn live(&mut self, ask: bool) {
+        if self.channel.is_none() && !self.attach().await {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            return;
+        }
+        if let Some(resource) = self.book.next_need()
+            && self.book.open_requests() < 8
+        {
+            self.ask(resource, "", false).await;
+        } else if ask && self.random.one_in(40) && self.book.open_requests() < 4 {
+            let resource = self.random.pick(&RESOURCES);
+            let query = self
+                .random
+                .pick(&["", "?limit=20", "?order=organization_id&limit=7", ""]);
+            self.ask(resource, query, false).await;
+        }
+        self.read(Duration::from_millis(25)).await;
+    }
+
+    async fn attach(&mut self) -> bool {
+        let after = (self.sequence > 0 && self.since.is_none()).then_some(self.sequence);
+        let mut query = match (&after, &self.since) {
+            (Some(after), _) => format!("after={after}"),
+            (None, Some(since)) => format!("since={}", since.cursor),
+            (None, None) => String::new(),
+        };
+        if self.member.transport == Transport::LongPoll {
+            query += "&wait=1";
+        }
+        let id = self.channel_id();
+        let attached = self
+            .client
+            .try_channel(self.member.transport, &id, &query, ANSWER);
+        match attached.await {
+            Ok(mut channel) => {
+                self.company.tally.count("attachments");
+                let (findings, who) = (self.company.findings.clone(), self.who.clone());
+                let organization = self.member.organization;
+                let tally = self.company.tally.clone();
+                channel.tap(Box::new(move |frame| {
+                    tally.frame(frame.len());
+                    if let Some(value) = foreign_value(frame, organization) {
+                        findings.add(Invariant::Isolation, &who, value);
+                    }
+                }));
+                self.channel = Some(channel);
+                true
+            }
+            Err(Refused::Answered(status, text)) => {
+                self.company
+                    .tally
+                    .count(&format!("attachments refused with {status}"));
+                if status < 500 && status != 429 {
+                    let what = format!("{query}: {status}: {text}");
+                    self.book.finds(Invariant::CatchesUp, what);
+                }
+                false
+            }
+            Err(Refused::Unreachable(_)) => {
+                self.company.tally.count("attachments that failed");
+                false
+            }
+        }
+    }
+
+    /// Asks for rows; the id, if the server took it.
+    async fn ask(&mut self, resource: &'static str, query: &str, collect: bool) -> Option<String> {
+        self.asked += 1;
+        let id = format!("r{}", self.asked);
+        self.book.asks(&id, resource, query.is_empty(), collect);
+        let call = self
+            .client
+            .get(&format!("/{resource}{query}"))
+            .header("request-id", &id)
+            .header("channel-id", &self.channel_id());
+        self.company.tally.count("asynchronous GETs");
+        let accepted = match call.try_send(ANSWER).await {
+            Ok(answer) => Some(answer.status == 202),
+            Err(_) => None,
+        };
+        self.book.answered(&id, accepted);
+        accepted.unwrap_or(false).then_some(id)
+    }
+
+    /// Takes in what comes within this time.
+    async fn read(&mut self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        while let Some(channel) = &mut self.channel {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Some(event) = channel.next_within(left).await else {
+                if channel.has_ended() {
+                    self.channel = None;
+                }
+                return;
+            };
+            let told = channel.told_sequence;
+            let counted = channel.sequence;
+            if event["type"] == "open" {
+                let after = (self.sequence > 0 && self.since.is_none()).then_some(self.sequence);
+                let since = self.since.take().map(|it| it.version);
+                self.book.opened(&event, after, since);
+            } else {
+                self.book.take(&event);
+            }
+            self.sequence = counted;
+            if told.is_some_and(|it| it != counted) {
+                let what = format!("counted {counted}, told {told:?}: {event}");
+                self.book.finds(Invariant::SequenceUnbroken, what);
+            }
+            if event["type"] == "close" {
+                self.company
+                    .tally
+                    .count(&format!("close {}", event["code"]));
+                if event["code"].as_u64() == Some(4002) {
+                    self.begin_anew().await;
+                }
+                self.channel = None;
+            }
+        }
+    }
+
+    /// At random moments, one of the things that readers should not do, but do.
+    async fn misbehave(&mut self) {
+        if !self.random.one_in(60) {
+            return;
+        }
+        let line = self.line.clone();
+        let what = match self.random.below(11) {
+            0 => {
+                self.channel = None;
+                "clean closes"
+            }
+            1 => {
+                if let Some(line) = &line {
+                    line.cut(Cut::Reset);
+                }
+                "resets"
+            }
+            2 => {
+                if let Some(line) = &line {
+                    line.cut(Cut::HalfOpen);
+                }
+                self.channel = None;
+                "half-open connections"
+            }
+            3 => {
+                if let Some(line) = &line {
+                    line.cut(Cut::MidFrame);
+                }
+                "cuts in mid-frame"
+            }
+            4 | 5 => {
+                let most = self.company.pause_max.as_millis() as u64;
+                let pause = Duration::from_millis(self.random.below(most));
+                let mut phase = self.company.phase.clone();
+                let rest = phase.wait_for(|it| *it != Phase::Work);
+                let _ = tokio::time::timeout(pause, rest).await;
+                "reading pauses"
+            }
+            6 => {
+                if let Some(line) = &line {
+                    line.pace(Pace::Trickling);
+                    self.read(Duration::from_millis(300)).await;
+                    line.pace(Pace::At);
+                }
+                "slow lines"
+            }
+            7 => {
+                if let Some(id) = self.book.some_request().map(str::to_owned) {
+                    let path = format!("/requests/{id}?channel={}", self.channel_id());
+                    let _ = self.client.delete(&path).try_send(ANSWER).await;
+                }
+                "cancelled requests"
+            }
+            8 => {
+                self.begin_anew().await;
+                "new channels"
+            }
+            _ if RESUMES => return self.resume().await,
+            _ => return,
+        };
+        self.company.tally.count(what);
+    }
+
+    /// Forgets everything and takes another channel.
+    async fn begin_anew(&mut self) {
+        let path = format!("/channels/{}", self.channel_id());
+        self.channel = None;
+        let _ = self.client.delete(&path).try_send(ANSWER).await;
+        self.company.tally.read(&self.book);
+        self.life += 1;
+        self.sequence = 0;
+        self.since = None;
+        let (findings, strict) = (&self.company.findings, self.company.peaceful);
+        self.book = Book::new(&self.who, self.member.organization, findings, strict);
+    }
+
+    /// Comes back with a cursor: its last, an older one, one of another database, or nonsense.
+    async fn resume(&mut self) {
+        let Some((cursor, version)) = self.book.cursor().cloned() else {
+            return;
+        };
+        if cursor.is_empty() {
+            return;
+        }
+        let garbage = format!(
+            "{}x{}",
+            &cursor[..cursor.len() / 2],
+            &cursor[cursor.len() / 2..]
+        );
+        let (what, since) = match self.random.below(6) {
+            0 | 1 => ("resumptions from the last cursor", (cursor, Some(version))),
+            2 | 3 => {
+                let older = self.book.older_cursors();
+                let at = self.random.below(older.len().max(1) as u64) as usize;
+                let Some((cursor, version)) = older.get(at).cloned() else {
+                    return;
+                };
+                ("resumptions from an old cursor", (cursor, Some(version)))
+            }
+            4 => {
+                let Some(foreign) = self.company.foreign_cursor.clone() else {
+                    return;
+                };
+                ("resumptions from a foreign cursor", (foreign, None))
+            }
+            _ => ("resumptions from nonsense", (garbage, None)),
+        };
+        self.channel = None;
+        // Another channel, as after a restart of the browser, or the same one.
+        if self.random.one_in(2) {
+            let path = format!("/channels/{}", self.channel_id());
+            let _ = self.client.delete(&path).try_send(ANSWER).await;
+            self.life += 1;
+        }
+        let (cursor, version) = since;
+        self.since = Some(Since { cursor, version });
+        self.company.tally.count(what);
+    }
+
+    /// At rest: the store against PostgreSQL, and an asynchronous GET against a plain one.
+    async fn compare(&mut self) {
+        let claims =
+            json!({ "org": self.member.organization, "sub": self.member.user.to_string() });
+        let connected = tokio_postgres::connect(&self.company.database_url, tokio_postgres::NoTls);
+        let (sql, connection) = connected.await.expect("PostgreSQL is at rest");
+        let driver = tokio::spawn(connection);
+        for resource in RESOURCES {
+            let truth = truth(&sql, resource, self.member.organization, &claims);
+            let truth = truth.await.expect("PostgreSQL is at rest");
+            let kept = self.book.store(resource);
+            self.company.tally.add("rows compared", truth.len() as u64);
+            compare(&self.company.findings, &self.who, resource, &kept, &truth);
+        }
+        drop(sql);
+        let _ = driver.await;
+        let resource = self.random.pick(&RESOURCES);
+        for _ in 0..5 {
+            if self.equals_plain(resource).await {
+                return;
+            }
+        }
+        self.company.tally.count("plain GETs of another version");
+    }
+
+    /// Whether both answers could be compared.
+    async fn equals_plain(&mut self, resource: &'static str) -> bool {
+        let Some(id) = self.ask(resource, "", true).await else {
+            return false;
+        };
+        let plain = self
+            .client
+            .get(&format!("/{resource}"))
+            .try_send(ANSWER)
+            .await;
+        let deadline = Instant::now() + ANSWER;
+        let collected = loop {
+            if let Some(collected) = self.book.take_collected(&id) {
+                break collected;
+            }
+            if Instant::now() >= deadline {
+                break None;
+            }
+            self.live(false).await;
+        };
+        let (Ok(plain), Some((version, rows))) = (plain, collected) else {
+            return false;
+        };
+        if plain.status != 200 || plain.version() != version {
+            return false;
+        }
+        let answer = plain.json();
+        let answer = answer.as_array().expect("an array of rows");
+        let plain = answer
+            .iter()
+            .map(|row| (super::schema::key(resource, row), row.clone()));
+        let plain: std::collections::BTreeMap<_, _> = plain.collect();
+        if plain != rows {
+            let what = format!(
+                "{resource} at {version}: {} and {} rows",
+                plain.len(),
+                rows.len()
+            );
+            self.book.finds(Invariant::EqualsPlainGet, what);
+        }
+        self.company.tally.count("GETs compared with plain ones");
+        true
+    }
+}
