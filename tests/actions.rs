@@ -1,6 +1,7 @@
 //! Actions: a write that carries an `Action-Id` has one effect, however often it is asked for, and
 //! whatever happens in between.
 
+mod batch;
 mod flights;
 mod repeats;
 mod retention;

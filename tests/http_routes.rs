@@ -87,7 +87,6 @@ async fn unknown_paths_and_names_of_our_own_are_problems() {
     for name in [
         "signals",
         "topics/x",
-        "batch",
         "rpc/f",
         "metrics",
         "openapi.json",

@@ -3,6 +3,7 @@
 mod accept;
 mod actions;
 mod asynchronous;
+mod batch;
 mod body;
 mod channels;
 mod conditions;
@@ -50,10 +51,9 @@ use std::sync::Arc;
 use warp::{Filter, delete, filters::BoxedFilter, get, patch, path, post, put};
 
 /// Those among them that this version does not serve.
-const NOT_YET: [&str; 8] = [
+const NOT_YET: [&str; 7] = [
     "signals",
     "topics",
-    "batch",
     "rpc",
     "metrics",
     "openapi.json",
@@ -108,6 +108,12 @@ pub fn routes(limits: &Limits, to: &Handlers) -> BoxedFilter<(Response,)> {
         otherwise(passes(), "POST, OPTIONS"),
     ]);
 
+    let batches = || path!("batch");
+    let batch_routes = first_of([
+        boxed(batches().and(post()).and(head()).and(body()).and(writes()).then(batch::batch)),
+        otherwise(batches(), "POST, OPTIONS"),
+    ]);
+
     let health_routes = first_of([
         boxed(path!("health").and(read()).then(health::health)),
         otherwise(path!("health"), "GET, HEAD, OPTIONS"),
@@ -133,6 +139,8 @@ pub fn routes(limits: &Limits, to: &Handlers) -> BoxedFilter<(Response,)> {
         otherwise(two(items()), "GET, HEAD, PATCH, PUT, DELETE, OPTIONS"),
     ]);
 
-    let own = first_of([channel_routes, request_routes, pass_routes, health_routes, own_names()]);
+    let own = first_of([
+        channel_routes, request_routes, pass_routes, batch_routes, health_routes, own_names(),
+    ]);
     first_of([own, list_routes, item_routes, nowhere()])
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     catalog::Access,
-    config::{Api, WriteAnswer},
+    config::{Api, Limits, WriteAnswer},
     error::{Error, Kind, Result},
     identity::Identity,
     postgres::{Database, Written},
@@ -33,14 +33,17 @@ pub struct Writes {
     database: Database,
     callers: Arc<Callers>,
     answer: Answer,
+    /// How many writes a batch may have.
+    pub(super) batch_writes_max: usize,
 }
 
 impl Writes {
     /// Writes to this database.
-    pub fn new(database: Database, callers: Arc<Callers>, api: &Api) -> Self {
+    pub fn new(database: Database, callers: Arc<Callers>, api: &Api, limits: &Limits) -> Self {
         Self {
             database,
             callers,
+            batch_writes_max: limits.batch_writes_max,
             answer: match api.write_answer {
                 WriteAnswer::Row => Answer::Rows,
                 WriteAnswer::Minimal => Answer::Minimal,
@@ -49,8 +52,19 @@ impl Writes {
     }
 
     /// Who writes, and what it asks for in headers.
-    async fn begin(&self, head: &Head) -> Result<Call> {
+    pub(super) async fn begin(&self, head: &Head) -> Result<Call> {
         let identity = self.callers.caller(head)?.identity;
+        let (preferences, options) = self.shape(head)?;
+        Ok(Call {
+            access: self.database.access(&identity.role).await?,
+            identity,
+            preferences,
+            options,
+        })
+    }
+
+    /// What a write is asked for in headers.
+    pub(super) fn shape(&self, head: &Head) -> Result<(Preferences, WriteOptions)> {
         let preferences = Preferences::read(head)?;
         if head.headers.contains_key(IF_NONE_MATCH) {
             let detail = "If-None-Match is not supported on writes.";
@@ -60,12 +74,28 @@ impl Writes {
             answer: preferences.answer.unwrap_or(self.answer),
             if_match: conditions::if_match(head)?,
         };
-        Ok(Call {
-            access: self.database.access(&identity.role).await?,
-            identity,
-            preferences,
-            options,
-        })
+        Ok((preferences, options))
+    }
+
+    /// Carries out a batch.
+    pub(super) async fn batch(
+        &self,
+        call: &Call,
+        writes: &[Write],
+        action: Option<&Action>,
+    ) -> Result<Vec<Written>> {
+        self.database.batch(&call.identity, writes, action).await
+    }
+
+    /// Refuses a condition on writes by filter.
+    pub(super) fn expect_no_condition(options: &WriteOptions) -> Result<()> {
+        match options.if_match {
+            None => Ok(()),
+            Some(_) => Err(Error::new(
+                Kind::NotSupported,
+                "If-Match is about one row: write to its own path.",
+            )),
+        }
     }
 
     async fn run(
@@ -80,11 +110,11 @@ impl Writes {
 }
 
 /// One write's caller, with what it asks for in headers.
-struct Call {
-    access: Arc<Access>,
+pub(super) struct Call {
+    pub(super) access: Arc<Access>,
     identity: Arc<Identity>,
     preferences: Preferences,
-    options: WriteOptions,
+    pub(super) options: WriteOptions,
 }
 
 /// `POST /{resource}`
@@ -164,7 +194,7 @@ pub(super) async fn update_matching(
     writes: Arc<Writes>,
 ) -> Answered {
     let call = writes.begin(&head).await?;
-    call.expect_no_condition()?;
+    Writes::expect_no_condition(&call.options)?;
     let body = body.json(&head).await?;
     let name = resource.decode()?;
     let options = call.options.clone();
@@ -181,7 +211,7 @@ pub(super) async fn delete_matching(
     writes: Arc<Writes>,
 ) -> Answered {
     let call = writes.begin(&head).await?;
-    call.expect_no_condition()?;
+    Writes::expect_no_condition(&call.options)?;
     let name = resource.decode()?;
     let options = call.options.clone();
     let write = Write::delete_matching(&call.access, &name, &head.query, options);
@@ -191,26 +221,12 @@ pub(super) async fn delete_matching(
 }
 
 impl Call {
-    fn expect_no_condition(&self) -> Result<()> {
-        match self.options.if_match {
-            None => Ok(()),
-            Some(_) => Err(Error::new(
-                Kind::NotSupported,
-                "If-Match is about one row: write to its own path.",
-            )),
-        }
-    }
-
     fn answer(&self, written: Written, resource: &str) -> Response {
+        let status = status(&written);
         let body = written.body.map(|body| match self.preferences.answer {
             Some(Answer::Rows) => as_array(body),
             _ => body,
         });
-        let status = match (written.created, &body) {
-            (true, _) => StatusCode::CREATED,
-            (false, Some(_)) => StatusCode::OK,
-            (false, None) => StatusCode::NO_CONTENT,
-        };
         let mut response = match body {
             Some(body) => reply::json(status, body),
             None => reply::empty(status),
@@ -235,8 +251,17 @@ impl Call {
     }
 }
 
+/// What says how a write went.
+pub(super) fn status(written: &Written) -> StatusCode {
+    match (written.created, &written.body) {
+        (true, _) => StatusCode::CREATED,
+        (false, Some(_)) => StatusCode::OK,
+        (false, None) => StatusCode::NO_CONTENT,
+    }
+}
+
 /// Where a row can be read; `id` is a segment already.
-fn location(resource: &str, id: &str) -> String {
+pub(super) fn location(resource: &str, id: &str) -> String {
     let prefix = match super::OWN_NAMES.contains(&resource) {
         true => "/resources",
         false => "",
@@ -246,7 +271,7 @@ fn location(resource: &str, id: &str) -> String {
 }
 
 /// What callers expect who ask for a representation in PostgREST's words: always an array.
-fn as_array(body: Bytes) -> Bytes {
+pub(super) fn as_array(body: Bytes) -> Bytes {
     if body.first() == Some(&b'[') {
         return body;
     }

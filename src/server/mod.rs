@@ -97,7 +97,12 @@ impl Server {
         let readiness = readiness(database.clone(), ending.clone(), feed.liveness());
         let handlers = Handlers {
             reads: Arc::new(Reads::new(database.clone(), callers.clone(), asynchronous)),
-            writes: Arc::new(Writes::new(database.clone(), callers.clone(), &config.api)),
+            writes: Arc::new(Writes::new(
+                database.clone(),
+                callers.clone(),
+                &config.api,
+                &config.limits,
+            )),
             channels: channels.clone(),
             progress: Arc::new(Progress::new(hub.clone(), callers.clone())),
             callers,

@@ -3,7 +3,7 @@
 //! A snapshot taken inside the writing transaction does not order its own write, so the rows are read
 //! once more, by their keys, together with a fresh one.
 
-use super::{Applied, Work, Written};
+use super::{Applied, Work, Written, step::Telling};
 use crate::{
     catalog::Resource,
     error::Result,
@@ -47,14 +47,14 @@ impl Work<'_> {
         self,
         applied: Applied,
         seen: Option<(Position, Vec<Row>)>,
-        repeated: bool,
+        how: Telling,
     ) -> Written {
         let many = self.write.is_many();
         let wanted = self.wants_rows();
         let key = applied.keys.as_ref().and_then(|keys| keys.first());
         let again = self.keys(&applied).is_some();
         // Of rows that were deleted before, the keys are all that is left to tell.
-        let deleted = repeated && matches!(self.write.operation, Operation::Delete { .. });
+        let deleted = how.repeated && matches!(self.write.operation, Operation::Delete { .. });
         let known = if deleted {
             &applied.keys
         } else {
@@ -72,7 +72,7 @@ impl Work<'_> {
                 .and_then(|key| id(&self.write.resource, key)),
             etag: None,
             position: None,
-            repeated,
+            repeated: how.repeated,
         };
         let Some((position, rows)) = seen else {
             return written;
@@ -82,10 +82,11 @@ impl Work<'_> {
             return written;
         }
         let all = rows.len() as u64 == applied.count;
-        if !all && !repeated {
+        if !all && !how.present_only {
             // Gone again, or out of sight.
             return written;
         }
+        written.body = None;
         written.position = Some(position);
         let column = |row: &Row, name: &str| row.try_get::<_, Option<String>>(name).ok().flatten();
         if !many {

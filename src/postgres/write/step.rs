@@ -20,6 +20,16 @@ pub(super) enum Step<'a> {
     Write(Work<'a>),
 }
 
+/// How what was done is told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Telling {
+    /// It was done before, and not again.
+    pub(super) repeated: bool,
+    /// Rows are told only if they are still there. Otherwise one that is gone again is told as it was
+    /// written, without a position; where several answers share a position, it would seem to be of it.
+    pub(super) present_only: bool,
+}
+
 impl Step<'_> {
     /// Refuses what needs no database to be refused.
     pub(super) fn admit(self) -> Result<()> {
@@ -98,10 +108,10 @@ impl Step<'_> {
         self,
         applied: Applied,
         seen: Option<(Position, Vec<Row>)>,
-        repeated: bool,
+        how: Telling,
     ) -> Written {
         match self {
-            Self::Write(work) => work.answer(applied, seen, repeated),
+            Self::Write(work) => work.answer(applied, seen, how),
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::{
     Applied, Written,
     attempt::{Next, Stop},
-    step::Step,
+    step::{Step, Telling},
 };
 use crate::{
     error::{Error, Kind, Result},
@@ -174,9 +174,13 @@ impl<'a> Transaction<'a> {
         };
         let (position, rows) = seen.unzip();
         let mut rows = rows.unwrap_or_default().into_iter();
+        let how = Telling {
+            repeated,
+            present_only: repeated || self.is_batch,
+        };
         let answers = self.steps.iter().zip(applied).map(|(step, applied)| {
             let seen = position.clone().zip(rows.next());
-            step.answer(applied, seen, repeated)
+            step.answer(applied, seen, how)
         });
         Ok(answers.collect())
     }
