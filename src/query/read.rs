@@ -81,11 +81,7 @@ impl Query {
         let allowed = access.resource(resource)?;
         let syntax = grammar::read(query_string)?;
         only_rows(&syntax)?;
-        let query = Self::plan(access, &allowed, &syntax, 0)?;
-        match query.embeds.is_empty() {
-            true => Ok(query),
-            false => Err(not_planned("Embedding a related resource")),
-        }
+        Self::plan(access, &allowed, &syntax, 0)
     }
 
     /// A read of a resource, or, at a depth of embedding, of related rows.

@@ -1,17 +1,27 @@
 //! Queries as SQL, with the fence between organizations as a security barrier.
 
-use super::{Rendered, Writer, fence};
+use super::{Rendered, Writer, embed::Parent, fence};
 use crate::{
     catalog::Column,
     error::Result,
     identity::OrganizationId,
     postgres::encode::{Encoding, RowEncoder},
-    query::read::{Check, Condition, Order, Query},
+    query::read::{Check, Condition, Order, Query, embed::Embedding},
     query::syntax::{Nulls, State},
 };
+use std::sync::Arc;
 
 /// The name of a statement's own row. Embedded rows have names of their own.
 pub(super) const ROW: &str = "t";
+
+/// One column of the rows that a query answers.
+#[derive(Debug, Clone)]
+pub(super) struct Output {
+    /// What it is called in the row.
+    pub(super) name: Arc<str>,
+    /// How its value travels, where it stands in the outermost select list.
+    pub(super) encoding: Encoding,
+}
 
 /// A query's statement, and the encoder of its rows. If the query wants entity tags, the row's `xmin`
 /// comes as text behind the encoder's columns.
@@ -23,31 +33,132 @@ pub(crate) fn select(
     organization: &OrganizationId,
 ) -> Result<(Rendered, RowEncoder)> {
     let mut writer = Writer::default();
-    let columns = &query.resource.columns;
-    let encodings: Vec<Encoding> = query
-        .columns
-        .iter()
-        .map(|index| Encoding::of(&columns[*index].type_))
-        .collect();
+    let row = Parent {
+        query,
+        alias: ROW,
+        organization,
+    };
+    let spreads = spreads(&mut writer, query);
     writer.sql("select ");
-    writer.separated(
-        ", ",
-        query.columns.iter().zip(&encodings),
-        |writer, (index, encoding)| {
-            let name = format!("{ROW}.{}", super::identifier(&columns[*index].name));
-            writer.sql(&encoding.select(&name));
-        },
-    );
+    let outputs = items(&mut writer, row, &spreads, Labels::None)?;
     if query.etag {
-        writer.sql(if query.columns.is_empty() { "" } else { ", " });
+        writer.sql(if outputs.is_empty() { "" } else { ", " });
         writer.sql("t.xmin::text");
     }
-    writer
-        .sql(" from ")
-        .relation(&query.resource)
-        .sql(" as t where ");
-    matching(&mut writer, query, ROW, organization)?;
-    order(&mut writer, query, ROW);
+    writer.sql(" from ").relation(&query.resource).sql(" as t");
+    for (embed, name) in &spreads {
+        row.join(&mut writer, embed, name)?;
+    }
+    writer.sql(" where ");
+    matching(&mut writer, row)?;
+    order(&mut writer, row)?;
+    cut(&mut writer, query);
+    let columns = outputs.iter().map(|it| (&*it.name, it.encoding.clone()));
+    let encoder = RowEncoder::new(columns);
+    Ok((writer.finish(), encoder))
+}
+
+/// What the items of a select list are called.
+#[derive(Clone, Copy)]
+pub(super) enum Labels {
+    /// Nothing: the encoder knows their names. They come as the encoder reads them.
+    None,
+    /// As the caller will read them.
+    Names,
+    /// `c1`, `c2`, …, whatever they are called.
+    Numbers,
+}
+
+/// The embeddings whose columns stand among the row's own, with names for the joins that they come from.
+pub(super) fn spreads<'a>(writer: &mut Writer, query: &'a Query) -> Vec<(&'a Embedding, String)> {
+    let spreads = query.embeds.iter().filter(|it| it.spread && it.is_shown());
+    spreads.map(|it| (it, writer.alias('s'))).collect()
+}
+
+/// What the rows of a query consist of: its own columns, then its embeddings.
+pub(super) fn outputs(query: &Query) -> Vec<Output> {
+    let columns = &query.resource.columns;
+    let own = query.columns.iter().map(|index| Output {
+        name: columns[*index].name.clone(),
+        encoding: Encoding::of(&columns[*index].type_),
+    });
+    let mut outputs: Vec<Output> = own.collect();
+    for embed in query.embeds.iter().filter(|it| it.is_shown()) {
+        match (embed.spread, embed.relation.is_to_one()) {
+            (false, _) => outputs.push(Output {
+                name: embed.name.clone(),
+                encoding: Encoding::ToJson,
+            }),
+            (true, true) => outputs.extend(self::outputs(&embed.query)),
+            (true, false) => {
+                outputs.extend(self::outputs(&embed.query).into_iter().map(|it| Output {
+                    encoding: Encoding::ToJson,
+                    ..it
+                }))
+            }
+        }
+    }
+    outputs
+}
+
+/// Appends the select list of a row.
+pub(super) fn items(
+    writer: &mut Writer,
+    row: Parent<'_>,
+    spreads: &[(&Embedding, String)],
+    labels: Labels,
+) -> Result<Vec<Output>> {
+    let outputs = outputs(row.query);
+    let mut place = 0;
+    let mut item = |writer: &mut Writer, write: &mut dyn FnMut(&mut Writer, &Output)| {
+        writer.sql(if place == 0 { "" } else { ", " });
+        let output = &outputs[place];
+        place += 1;
+        write(writer, output);
+        match labels {
+            Labels::None => {}
+            Labels::Names => {
+                writer.sql(" as ").sql(&super::identifier(&output.name));
+            }
+            Labels::Numbers => {
+                writer.sql(" as c").sql(&place.to_string());
+            }
+        }
+    };
+    // Outside of the outermost list PostgreSQL makes JSON of the whole row.
+    let value = |writer: &mut Writer, expression: &str, output: &Output| {
+        match labels {
+            Labels::None => writer.sql(&output.encoding.select(expression)),
+            Labels::Names | Labels::Numbers => writer.sql(expression),
+        };
+    };
+    for index in &row.query.columns {
+        let column = super::identifier(&row.query.resource.columns[*index].name);
+        let expression = format!("{}.{column}", row.alias);
+        item(writer, &mut |writer, output| {
+            value(writer, &expression, output);
+        });
+    }
+    for embed in row.query.embeds.iter().filter(|it| it.is_shown()) {
+        let joined = spreads.iter().find(|(it, _)| std::ptr::eq(*it, embed));
+        let Some((_, name)) = joined else {
+            let mut written = Ok(());
+            item(writer, &mut |writer, _| written = row.value(writer, embed));
+            written?;
+            continue;
+        };
+        for number in 1..=self::outputs(&embed.query).len() {
+            let expression = format!("{name}.c{number}");
+            item(writer, &mut |writer, output| {
+                value(writer, &expression, output);
+            });
+        }
+    }
+    Ok(outputs)
+}
+
+/// Appends which of its rows a query wants: `limit` and `offset`.
+pub(super) fn cut(writer: &mut Writer, query: &Query) {
     // Not a parameter: how many rows are wanted decides which plan is good, and a plan made for any
     // number would be made for none.
     if let Some(limit) = query.limit {
@@ -56,34 +167,28 @@ pub(crate) fn select(
     if query.offset > 0 {
         writer.sql(" offset ").number(query.offset);
     }
-    let names = query.columns.iter().map(|index| &*columns[*index].name);
-    let encoder = RowEncoder::new(names.zip(encodings));
-    Ok((writer.finish(), encoder))
 }
 
-/// Appends the condition that the row called `alias` is one of the query's: the fence, and what the
-/// query asks for.
-pub(super) fn matching(
-    writer: &mut Writer,
-    query: &Query,
-    alias: &str,
-    organization: &OrganizationId,
-) -> Result<()> {
-    let row = fence::Row {
+/// Appends the condition that a row is one of its query's: the fence, what the query asks for, and
+/// the related rows that there have to be.
+pub(super) fn matching(writer: &mut Writer, row: Parent<'_>) -> Result<()> {
+    let query = row.query;
+    let guarded = fence::Row {
         catalog: &query.catalog,
         resource: &query.resource,
-        alias,
-        organization,
+        alias: row.alias,
+        organization: row.organization,
     };
-    row.guard(
+    guarded.guard(
         writer,
         &query.conditions,
         |it| is_harmless(query, it),
         |writer, it| {
             let column = &query.resource.columns[it.column];
-            condition(writer, alias, column, &it.check);
+            condition(writer, row.alias, column, &it.check);
         },
-    )
+    )?;
+    row.conditions(writer)
 }
 
 /// Whether a condition can tell nothing of the values that it is evaluated on.
@@ -123,19 +228,25 @@ pub(super) fn condition(writer: &mut Writer, alias: &str, column: &Column, check
     }
 }
 
-/// Appends the order of rows called `alias`.
-pub(super) fn order(writer: &mut Writer, query: &Query, alias: &str) {
-    if query.order.is_empty() {
-        return;
-    }
-    writer.sql(" order by ");
-    writer.separated(", ", &query.order, |writer, it: &Order| {
-        writer.column(alias, &query.resource.columns[it.column]);
+/// Appends the order of a query's rows.
+pub(super) fn order(writer: &mut Writer, row: Parent<'_>) -> Result<()> {
+    for (place, it) in row.query.order.iter().enumerate() {
+        writer.sql(if place == 0 { " order by " } else { ", " });
+        match it.related {
+            Some(embed) => row.ordering(writer, it, embed)?,
+            None => ordered(writer, row.query, row.alias, it),
+        }
         writer.sql(if it.descending { " desc" } else { "" });
         writer.sql(match it.nulls {
             Some(Nulls::First) => " nulls first",
             Some(Nulls::Last) => " nulls last",
             None => "",
         });
-    });
+    }
+    Ok(())
+}
+
+/// Appends the value of the row called `alias` by which to order.
+pub(super) fn ordered(writer: &mut Writer, query: &Query, alias: &str, order: &Order) {
+    writer.column(alias, &query.resource.columns[order.column]);
 }

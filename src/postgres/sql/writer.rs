@@ -18,12 +18,21 @@ pub(crate) struct Rendered {
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     rendered: Rendered,
+    /// How many names were given.
+    names: u32,
 }
 
 impl Writer {
     /// The statement.
     pub(crate) fn finish(self) -> Rendered {
         self.rendered
+    }
+
+    /// A name for rows that no other rows of the statement have; columns have no such names, since they
+    /// are always written with the name of their rows.
+    pub(super) fn alias(&mut self, letter: char) -> String {
+        self.names += 1;
+        format!("{letter}{}", self.names)
     }
 
     /// Appends SQL text of ours.

@@ -4,8 +4,6 @@
 //! An embedding's rows are a read of their own resource, so whatever a read can say can be said of
 //! them: what stands under the embedding's name in the query is a query of its own.
 
-#![allow(dead_code, reason = "rendering is on its way")]
-
 use super::{Query, may};
 use crate::{
     catalog::{Access, Allowed, Link, Relation, Resource},
