@@ -1,0 +1,48 @@
+// Builds the package (dist/) and the page (demo/dist/): `node build/build.mjs [package|page]`.
+import { build } from "esbuild";
+import { execFileSync } from "node:child_process";
+import { copyFileSync, mkdirSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const what = process.argv[2] ?? "all";
+const common = {
+  absWorkingDir: root,
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  minify: true,
+  sourcemap: true,
+  legalComments: "none",
+  logLevel: "warning",
+};
+
+if (what !== "page") {
+  rmSync(join(root, "dist"), { recursive: true, force: true });
+  await build({ ...common, entryPoints: ["src/index.ts"], outfile: "dist/index.js" });
+  // The hooks must not bring a second client along: they import the package's own.
+  await build({
+    ...common,
+    entryPoints: ["src/react.ts"],
+    outfile: "dist/react.js",
+    external: ["react", "./index.js"],
+    alias: {},
+  });
+  const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
+  execFileSync(process.execPath, [tsc, "-p", "tsconfig.types.json"], { cwd: root, stdio: "inherit" });
+}
+if (what !== "package") {
+  rmSync(join(root, "demo", "dist"), { recursive: true, force: true });
+  mkdirSync(join(root, "demo", "dist"), { recursive: true });
+  await build({
+    ...common,
+    entryPoints: { page: "demo/main.tsx" },
+    outdir: "demo/dist",
+    jsx: "automatic",
+    define: { "process.env.NODE_ENV": '"production"' },
+  });
+  for (const file of ["index.html", "page.css"]) {
+    copyFileSync(join(root, "demo", file), join(root, "demo", "dist", file));
+  }
+}

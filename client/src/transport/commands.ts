@@ -1,0 +1,55 @@
+/** The HTTP twins of the commands, for transports that only listen. */
+import { type Command, ProblemError, localProblem, problemOf } from "../wire.ts";
+import type { Attach, Hears } from "./attach.ts";
+
+/** Sends commands as requests of their own. */
+export function httpCommands(attach: Attach, hears: Hears): (command: Command) => void {
+  let token = attach.token;
+  const channel = encodeURIComponent(attach.channel);
+  const call = (path: string, init: RequestInit, headers: Record<string, string> = {}) =>
+    attach.fetch(attach.base + path, {
+      ...init,
+      headers: { Authorization: `Bearer ${token}`, ...headers },
+    });
+  const post = (path: string, body: object) =>
+    call(path, { method: "POST", body: JSON.stringify(body) }, { "Content-Type": "application/json" });
+
+  const get = async (id: string, path: string, priority?: number) => {
+    try {
+      const answer = await call(path, {}, {
+        "Request-Id": id,
+        "Channel-Id": attach.channel,
+        ...(priority === undefined ? {} : { Priority: `u=${priority}` }),
+      });
+      // 409: it was asked before, and is on its way.
+      if (answer.status === 202) hears.local({ type: "accepted", request_id: id });
+      else if (answer.status !== 409) throw new ProblemError(await problemOf(answer));
+    } catch (error) {
+      const problem =
+        error instanceof ProblemError
+          ? error.problem
+          : localProblem("interrupted", "The connection broke before the request was taken.", true);
+      hears.local({ type: "error", request_id: id, problem });
+    }
+  };
+
+  return (command) => {
+    switch (command.type) {
+      case "get":
+        return void get(command.request_id, command.path, command.priority);
+      case "cancel": {
+        const path = `/requests/${encodeURIComponent(command.request_id)}?channel=${channel}`;
+        return void call(path, { method: "DELETE" }).catch(ignored);
+      }
+      case "ack":
+        return void post(`/channels/${channel}/ack`, { sequence: command.sequence }).catch(ignored);
+      case "auth":
+        return void post(`/channels/${channel}/auth`, { token: command.token }).then(() => {
+          token = command.token;
+        }, ignored);
+    }
+  };
+}
+
+/** These may fail: the same is said again, or the connection's end says it. */
+const ignored = () => undefined;

@@ -1,0 +1,328 @@
+/**
+ * Writes: drawn at once, sent in order, confirmed by the answer or by the change that carries their
+ * action id, taken back with the problem, kept while nobody can be reached. Knows no sockets.
+ */
+import type { KeptAction, Persist } from "./persist.ts";
+import type { Store } from "./store.ts";
+import { type Key, type Problem, ProblemError, type Row, localProblem, problemOf } from "./wire.ts";
+
+/** One thing that the user did. */
+export interface Action {
+  readonly id: string;
+  readonly op: "insert" | "update" | "remove";
+  readonly resource: string;
+  /** For an insert the key under which it is drawn. */
+  key: string;
+  path: string;
+  values: Row;
+  /** What an insert looks like while its key is a stand-in. */
+  readonly drawn?: Row;
+  /** The row as it was when this was drawn. */
+  readonly base?: Row | undefined;
+  readonly conflict?: "mine" | "theirs" | undefined;
+}
+
+/** Somebody else has changed the same columns while this write waited. */
+export class ConflictError extends Error {
+  override readonly name = "ConflictError";
+  constructor(
+    readonly action: Action,
+    /** The row as this client wanted it. */
+    readonly mine: Row,
+    /** The row as it is. */
+    readonly theirs: Row | undefined,
+    /** The row as both found it. */
+    readonly base: Row,
+  ) {
+    super("The row was changed by somebody else in the meantime.");
+  }
+}
+
+/** What became of an action, also of one that an earlier page began. */
+export interface Outcome {
+  readonly action: Action;
+  readonly row?: Row | undefined;
+  readonly error?: Error;
+}
+
+export interface WritesHost {
+  readonly store: Store;
+  readonly persist: Persist;
+  /** Calls the server with the current token, or a fresh one. */
+  call(path: string, init: RequestInit, fresh: boolean): Promise<Response>;
+  /** Whether there is any use in trying. */
+  isOnline(): boolean;
+  /** Whether the store has caught up since the connection broke. */
+  isCaughtUp(): boolean;
+  /** Runs it while no other tab does. */
+  exclusively<T>(run: () => Promise<T>): Promise<T>;
+  broadcast(word: WriteWord): void;
+  outcome(outcome: Outcome): void;
+  pending(count: number): void;
+}
+
+/** What tabs tell each other about writes. */
+export type WriteWord = { w: "drawn"; action: Action } | { w: "ended"; id: string; problem?: Problem | undefined };
+
+interface Pending {
+  readonly action: Action;
+  /** Its place in the kept queue; nothing where nothing is kept. */
+  seq: number | undefined;
+  /** It had to wait, so that others may have been faster. */
+  waited: boolean;
+  resolve?: (row: Row | undefined) => void;
+  reject?: (error: Error) => void;
+}
+
+const RETRY_MS = [500, 1_000, 2_000, 5_000, 10_000, 30_000];
+
+export class Writes {
+  /** In the order in which they were made, whichever tab made them. */
+  #pending = new Map<string, Pending>();
+  #draining = false;
+  #tries = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #order: Promise<void> = Promise.resolve();
+
+  constructor(private readonly host: WritesHost) {}
+
+  get pending(): readonly Action[] {
+    return [...this.#pending.values()].map((it) => it.action);
+  }
+
+  /** Draws what an earlier page left behind. */
+  async restore(): Promise<void> {
+    for (const { seq, action } of await this.host.persist.actions()) this.#adopt(action as Action, seq);
+    this.drain();
+  }
+
+  /** Draws it, keeps it, and sends it when its turn has come. */
+  async add(action: Action): Promise<Row | undefined> {
+    const pending: Pending = { action, seq: undefined, waited: !this.host.isOnline() };
+    const outcome = new Promise<Row | undefined>((resolve, reject) => {
+      pending.resolve = resolve;
+      pending.reject = reject;
+    });
+    this.#pending.set(action.id, pending);
+    this.#draw(action);
+    this.host.broadcast({ w: "drawn", action });
+    this.host.pending(this.#pending.size);
+    // One after the other, so that they are kept in the order in which they were made.
+    this.#order = this.#order.then(async () => {
+      pending.seq = await this.host.persist.addAction(action);
+    });
+    await this.#order;
+    this.drain();
+    return outcome;
+  }
+
+  /** Another tab has something to say. */
+  heard(word: WriteWord): void {
+    if (word.w === "drawn") this.#adopt(word.action, undefined);
+    else this.#drop(word.id, word.problem);
+  }
+
+  /** A change came that carries this action: it has been committed. */
+  confirmed(id: string): void {
+    const pending = this.#pending.get(id);
+    // What it drew is in the row now; the answer, which may still come, settles the promise.
+    if (pending) this.host.store.undraw(pending.action.resource, pending.action.key, id);
+  }
+
+  /** Sends what waits, if it is possible. */
+  drain(): void {
+    if (this.#draining || this.#pending.size === 0 || !this.host.isOnline()) return;
+    this.#draining = true;
+    clearTimeout(this.#timer);
+    void this.host
+      .exclusively(() => this.#drainAll())
+      .catch(() => this.#later())
+      .finally(() => (this.#draining = false));
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    const error = new ProblemError(localProblem("closed", "The client was closed."));
+    for (const { reject } of this.#pending.values()) reject?.(error);
+    this.#pending.clear();
+  }
+
+  #adopt(action: Action, seq: number | undefined): void {
+    const known = this.#pending.get(action.id);
+    if (known) {
+      known.seq ??= seq;
+      return;
+    }
+    this.#pending.set(action.id, { action, seq, waited: true });
+    this.#draw(action);
+    this.host.pending(this.#pending.size);
+  }
+
+  async #drainAll(): Promise<void> {
+    for (;;) {
+      const next = await this.#next();
+      if (!next || !this.host.isOnline()) return;
+      if (next.waited && !this.host.isCaughtUp()) {
+        // What others did meanwhile has to be known first.
+        return this.#later();
+      }
+      const conflict = this.#conflict(next);
+      if (conflict) {
+        await this.#settle(next, { action: next.action, error: conflict });
+      } else if (!(await this.#send(next))) {
+        next.waited = true;
+        return this.#later();
+      }
+    }
+  }
+
+  /** The oldest, by what is kept: other tabs have a part in that queue. */
+  async #next(): Promise<Pending | undefined> {
+    if (this.host.persist.isKept) {
+      await this.#order;
+      const kept: KeptAction[] = await this.host.persist.actions();
+      for (const { seq, action } of kept) this.#adopt(action as Action, seq);
+      const first = kept[0];
+      return first && this.#pending.get((first.action as Action).id);
+    }
+    for (const pending of this.#pending.values()) if (pending.resolve) return pending;
+    return undefined;
+  }
+
+  /** Whether it ran, whatever came of it. */
+  async #send(pending: Pending): Promise<boolean> {
+    const { action } = pending;
+    const method = { insert: "POST", update: "PATCH", remove: "DELETE" }[action.op];
+    const init: RequestInit = {
+      method,
+      headers: { "Action-Id": action.id, "Content-Type": "application/json", Prefer: "return=representation" },
+      ...(action.op === "remove" ? {} : { body: JSON.stringify(action.values) }),
+    };
+    let answer: Response;
+    try {
+      answer = await this.host.call(action.path, init, false);
+      if (answer.status === 401) answer = await this.host.call(action.path, init, true);
+    } catch {
+      return false;
+    }
+    if (answer.ok) {
+      const body = answer.status === 204 ? undefined : ((await answer.json().catch(() => undefined)) as Row | Row[] | undefined);
+      const row = Array.isArray(body) ? (body[0] as Row | undefined) : body;
+      const version = Number(answer.headers.get("version"));
+      await this.#settle(pending, { action, row }, row && version ? version : undefined);
+      return true;
+    }
+    const problem = await problemOf(answer);
+    if (isTransient(problem)) return false;
+    await this.#settle(pending, { action, error: new ProblemError(problem) });
+    return true;
+  }
+
+  async #settle(pending: Pending, outcome: Outcome, version?: number): Promise<void> {
+    const { action } = pending;
+    const { store } = this.host;
+    this.#tries = 0;
+    store.batch(() => {
+      const { row } = outcome;
+      if (version !== undefined && row) {
+        if (action.op === "remove") {
+          store.change({ type: "change", op: "delete", resource: action.resource, id: action.key, version });
+        } else store.row(action.resource, version, row, JSON.stringify(row).length);
+      }
+      store.undraw(action.resource, action.key, action.id);
+    });
+    this.#pending.delete(action.id);
+    if (pending.seq !== undefined) await this.host.persist.removeAction(pending.seq);
+    if (action.op === "insert" && outcome.row) await this.#rename(action, outcome.row);
+    const { error } = outcome;
+    const problem =
+      error instanceof ProblemError ? error.problem : error && localProblem("conflict", error.message);
+    this.host.broadcast({ w: "ended", id: action.id, problem });
+    this.host.pending(this.#pending.size);
+    if (outcome.error) pending.reject?.(outcome.error);
+    else pending.resolve?.(outcome.row);
+    this.host.outcome(outcome);
+  }
+
+  /** What waits behind an insert knows its row by the key under which it was drawn. */
+  async #rename(insert: Action, row: Row): Promise<void> {
+    const real = this.host.store.keyOf(insert.resource, row);
+    const column = this.host.store.keyColumns(insert.resource);
+    if (real === undefined || real === insert.key || column.length !== 1) return;
+    const id = row[column[0] as string];
+    for (const pending of this.#pending.values()) {
+      const { action } = pending;
+      let changed = false;
+      if (action.resource === insert.resource && action.key === insert.key) {
+        this.host.store.undraw(action.resource, action.key, action.id);
+        action.path = action.path.replace(encodeURIComponent(insert.key), encodeURIComponent(real));
+        action.key = real;
+        changed = true;
+      }
+      for (const [name, value] of Object.entries(action.values)) {
+        if (value !== insert.key) continue;
+        action.values = { ...action.values, [name]: id };
+        changed = true;
+      }
+      if (!changed) continue;
+      this.host.store.undraw(action.resource, action.key, action.id);
+      this.#draw(action);
+      if (pending.seq !== undefined) await this.host.persist.putAction(pending.seq, action);
+    }
+  }
+
+  #drop(id: string, problem: Problem | undefined): void {
+    const pending = this.#pending.get(id);
+    if (!pending) return;
+    // Another tab has sent what this one made: its answer is the change that follows.
+    this.host.store.undraw(pending.action.resource, pending.action.key, id);
+    this.#pending.delete(id);
+    if (problem) pending.reject?.(new ProblemError(problem));
+    else pending.resolve?.(this.host.store.get(pending.action.resource, pending.action.key));
+    this.host.pending(this.#pending.size);
+  }
+
+  #draw(action: Action): void {
+    const { op, values } = action;
+    const draw = (row: Row | undefined): Row | undefined => {
+      if (op === "remove") return undefined;
+      if (op === "update") return row && { ...row, ...values };
+      return row ?? { ...action.drawn, ...values };
+    };
+    this.host.store.draw(action.resource, action.key, { action: action.id, draw });
+  }
+
+  /** Whether others have changed what this write changes, while it had to wait. */
+  #conflict(pending: Pending): ConflictError | undefined {
+    const { action, waited } = pending;
+    if (!waited || action.op !== "update" || action.conflict === "mine" || !action.base) return undefined;
+    const found = this.host.store.base(action.resource, action.key);
+    if (!found) return undefined;
+    const { base, values } = action;
+    const theirs = found.row;
+    const differs = (a: unknown, b: unknown) => JSON.stringify(a) !== JSON.stringify(b);
+    const clash = Object.keys(values).some(
+      (name) => differs(base[name], theirs?.[name]) && differs(values[name], theirs?.[name]),
+    );
+    return clash ? new ConflictError(action, { ...base, ...values }, theirs, base) : undefined;
+  }
+
+  #later(): void {
+    clearTimeout(this.#timer);
+    const ms = RETRY_MS[Math.min(this.#tries++, RETRY_MS.length - 1)];
+    this.#timer = setTimeout(() => this.drain(), ms);
+    (this.#timer as { unref?: () => void }).unref?.();
+  }
+}
+
+/** Whether trying again later may help: the server is busy or away, or the first try still runs. */
+const isTransient = (problem: Problem): boolean =>
+  problem.status === 429 || problem.status === 401 || problem.status >= 500 ||
+  (problem.status === 409 && problem.retryable === true);
+
+/** The path of a row, whose key's parts are comma-joined. */
+export function itemPath(resource: string, key: Key): string {
+  const parts = Array.isArray(key) ? (key as readonly (string | number | boolean)[]) : [key];
+  const item = parts.map((part) => encodeURIComponent(String(part))).join(",");
+  return `/resources/${encodeURIComponent(resource)}/${item}`;
+}
