@@ -273,6 +273,14 @@ kinds! {
     NotSingular = "RC220" "not-singular" "There is not exactly one row" as "PGRST116";
     /// Aggregates are not enabled.
     AggregatesDisabled = "RC221" "aggregates-disabled" "Aggregates are not enabled" as "PGRST123";
+    /// A preference that cannot be followed, under `handling=strict`.
+    PreferenceInvalid = "RC222" "preference-invalid" "A preference cannot be followed" as "PGRST122";
+    /// A write would change more rows than `max-affected` allows.
+    TooManyAffected = "RC223" "too-many-affected" "Too many rows would change" as "PGRST124";
+    /// No exposed function of that name takes these arguments.
+    FunctionUnknown = "RC224" "function-unknown" "There is no such function" as "PGRST202";
+    /// More than one function takes these arguments.
+    FunctionAmbiguous = "RC225" "function-ambiguous" "It is not clear which function is meant" as "PGRST203";
     /// No relation of that name between two resources.
     RelationUnknown = "RC231" "relation-unknown" "There is no such relation" as "PGRST200";
     /// Several relations between two resources have that name.

@@ -5,6 +5,7 @@
 
 mod access;
 mod column_type;
+mod function;
 pub mod oid;
 pub mod relations;
 pub mod suggest;
@@ -12,6 +13,7 @@ pub mod suggest;
 pub use crate::config::Announce;
 pub use access::{Access, Allowed};
 pub use column_type::{ColumnType, TypeKind};
+pub use function::{Bringing, Choice, Function, Parameter, Returns, Volatility, choose};
 pub use relations::{Link, Relation, Side};
 
 use crate::{error::Result, identity::OrganizationForm};
@@ -45,6 +47,7 @@ pub struct Catalog {
     resources: HashMap<Arc<str>, Arc<Resource>>,
     by_relation: HashMap<Oid, Arc<Resource>>,
     relations: HashMap<Oid, Vec<Arc<Relation>>>,
+    functions: HashMap<Arc<str>, Vec<Arc<Function>>>,
     /// Relations of the configured schemas that are not exposed, and why.
     pub hidden: Vec<Hidden>,
     /// What an operator should know; printed by `rowcast check`.
@@ -85,6 +88,7 @@ impl Catalog {
         let resources: Vec<Arc<Resource>> = resources.into_iter().map(Arc::new).collect();
         Self {
             relations: HashMap::new(),
+            functions: HashMap::new(),
             by_relation: resources
                 .iter()
                 .map(|it| (it.relation, it.clone()))
@@ -103,6 +107,26 @@ impl Catalog {
     pub fn with_relations(mut self, relations: HashMap<Oid, Vec<Arc<Relation>>>) -> Self {
         self.relations = relations;
         self
+    }
+
+    /// The same catalog with functions.
+    #[must_use]
+    pub fn with_functions(mut self, functions: Vec<Function>) -> Self {
+        for function in functions {
+            let same = self.functions.entry(function.name.clone()).or_default();
+            same.push(Arc::new(function));
+        }
+        self
+    }
+
+    /// The functions of this name: several if they take different arguments.
+    pub fn functions(&self, name: &str) -> &[Arc<Function>] {
+        self.functions.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The names of all functions, in no particular order.
+    pub fn function_names(&self) -> impl Iterator<Item = &str> {
+        self.functions.keys().map(|it| &**it)
     }
 
     /// The relations that start at a resource.

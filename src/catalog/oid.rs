@@ -30,6 +30,7 @@ pub const TIMETZ: u32 = 1266;
 pub const BIT: u32 = 1560;
 pub const VARBIT: u32 = 1562;
 pub const NUMERIC: u32 = 1700;
+pub const VOID: u32 = 2278;
 pub const UUID: u32 = 2950;
 pub const PG_LSN: u32 = 3220;
 pub const JSONB: u32 = 3802;

@@ -195,6 +195,12 @@ section! {
         request_id_header: String = "Request-Id".to_owned(),
         /// What a write answers when the caller does not say: the rows, or nothing.
         write_answer: WriteAnswer = WriteAnswer::default(),
+        /// Functions that are exposed at `/rpc`, as `name` or `schema.name`. A function sees whatever
+        /// its role sees, of whichever organization, so that with several organizations none is
+        /// exposed unasked; with `tenancy = "single"` all of the schemas are.
+        functions: Vec<String> = Vec::new(),
+        /// Whether callers may undo their writes with `Prefer: tx=rollback`, as tests do.
+        tx_rollback: bool = false,
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::{
     head::{Head, Segment, UNRESERVED},
-    preferences::{Preferences, put_applied},
+    preferences::{Preferences, put_respond_async},
     reply::{self, Answered, CHANNEL_ID, PRIORITY, Refusal, log_refused, put, put_no_store},
 };
 use crate::{
@@ -129,7 +129,7 @@ impl Asynchronous {
         put(headers, LOCATION, &location);
         put_no_store(headers);
         if preferences.respond_async {
-            put_applied(headers, "respond-async");
+            put_respond_async(headers);
         }
         Ok(response)
     }

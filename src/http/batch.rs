@@ -7,7 +7,7 @@ use super::{
     actions::action,
     body::Body,
     head::{Head, Segment},
-    preferences::Preferences,
+    preferences::{Preferences, Return},
     reply::{self, Answered, IDEMPOTENCY_REPLAYED, PREFER, put, put_position},
     writes::{Writes, as_array, location, status},
 };
@@ -15,7 +15,7 @@ use crate::{
     catalog::Access,
     error::{Error, Kind, Result},
     postgres::Written,
-    query::{Answer, Write, WriteOptions},
+    query::{Write, WriteOptions},
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{
@@ -258,7 +258,7 @@ fn answers(written: &[Written], rest: &[(String, Preferences)]) -> Bytes {
         if let Some(body) = &written.body {
             out.put_slice(b",\"body\":");
             match preferences.answer {
-                Some(Answer::Rows) => out.put_slice(&as_array(body.clone())),
+                Some(Return::Representation) => out.put_slice(&as_array(body.clone())),
                 _ => out.put_slice(body),
             }
         }

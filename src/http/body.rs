@@ -1,14 +1,15 @@
-//! Bodies of requests: read whole, within a limit of bytes and a time, and as JSON only.
+//! Bodies of requests: read whole, within a limit of bytes and a time, as JSON or as what becomes JSON.
 
 use super::head::{Head, malformed};
 use crate::{
     config::Limits,
     error::{Error, Kind, Result},
+    query::{Format, to_json},
 };
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use std::{pin::Pin, time::Duration};
+use std::{borrow::Cow, pin::Pin, time::Duration};
 use warp::{Filter, Rejection};
 
 /// What a body may take up.
@@ -53,8 +54,27 @@ impl Body {
     /// # Errors
     /// `MediaTypeUnsupported` unless the content type is JSON or absent; as [`Body::read`].
     pub(super) async fn json(self, head: &Head) -> Result<Bytes> {
-        expect_json(head)?;
-        self.read(head).await
+        let media_type = media_type(head)?;
+        match format(media_type.as_deref()) {
+            Some(Format::Json) => self.read(head).await,
+            _ => Err(unsupported(media_type.as_deref())),
+        }
+    }
+
+    /// Reads rows in one of the formats that rows may come in, as JSON, which is not parsed here.
+    ///
+    /// # Errors
+    /// As [`Body::json`]; `BodyMalformed`.
+    pub(super) async fn rows(self, head: &Head) -> Result<Bytes> {
+        let media_type = media_type(head)?;
+        let Some(format) = format(media_type.as_deref()) else {
+            return Err(unsupported(media_type.as_deref()));
+        };
+        let body = self.read(head).await?;
+        match to_json(format, &body)? {
+            Cow::Borrowed(_) => Ok(body),
+            Cow::Owned(json) => Ok(json.into()),
+        }
     }
 
     /// Reads the body whole.
@@ -98,7 +118,8 @@ impl Body {
     }
 }
 
-fn expect_json(head: &Head) -> Result<()> {
+/// The media type of a body, lower case and without its parameters; `None` if it is not said.
+fn media_type(head: &Head) -> Result<Option<String>> {
     if let Some(encoding) = head.header(&CONTENT_ENCODING)?
         && !encoding.eq_ignore_ascii_case("identity")
     {
@@ -108,7 +129,7 @@ fn expect_json(head: &Head) -> Result<()> {
         ));
     }
     let Some(content_type) = head.header(&CONTENT_TYPE)? else {
-        return Ok(());
+        return Ok(None);
     };
     let mut parts = content_type.split(';').map(str::trim);
     let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
@@ -120,14 +141,26 @@ fn expect_json(head: &Head) -> Result<()> {
     if !charset.is_none_or(|it| it.eq_ignore_ascii_case("utf-8")) {
         return Err(malformed(&CONTENT_TYPE, "names a charset other than UTF-8"));
     }
-    let is_json = media_type == "application/json"
-        || media_type.starts_with("application/") && media_type.ends_with("+json");
-    if is_json {
-        return Ok(());
+    Ok(Some(media_type))
+}
+
+/// What a body is written in; one that does not say so is JSON.
+fn format(media_type: Option<&str>) -> Option<Format> {
+    match media_type {
+        None => Some(Format::Json),
+        Some("text/csv") => Some(Format::Csv),
+        Some("application/x-www-form-urlencoded") => Some(Format::Form),
+        Some(it) if it == "application/json" => Some(Format::Json),
+        Some(it) if it.starts_with("application/") && it.ends_with("+json") => Some(Format::Json),
+        Some(_) => None,
     }
+}
+
+fn unsupported(media_type: Option<&str>) -> Error {
+    let media_type = media_type.unwrap_or_default();
     let error = Error::new(
         Kind::MediaTypeUnsupported,
         format!("A body of type {media_type:?} is not read here."),
     );
-    Err(error.with_hint("Send JSON, and say so: -H 'Content-Type: application/json'"))
+    error.with_hint("Send JSON, and say so: -H 'Content-Type: application/json'")
 }

@@ -8,7 +8,7 @@ use super::{
     conditions,
     credentials::Callers,
     head::{Head, Segment, UNRESERVED},
-    preferences::{Preferences, put_applied},
+    preferences::{Followed, Preferences, Return},
     reply::{self, Answered, IDEMPOTENCY_REPLAYED, Response, put, put_etag, put_position},
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{
     StatusCode,
-    header::{IF_NONE_MATCH, LOCATION},
+    header::{CONTENT_RANGE, IF_NONE_MATCH, LOCATION},
 };
 use percent_encoding::utf8_percent_encode;
 use std::sync::Arc;
@@ -66,12 +66,20 @@ impl Writes {
     /// What a write is asked for in headers.
     pub(super) fn shape(&self, head: &Head) -> Result<(Preferences, WriteOptions)> {
         let preferences = Preferences::read(head)?;
+        if preferences.resolution.is_some() || preferences.max_affected.is_some() {
+            let detail = "Neither resolution nor max-affected is supported yet.";
+            return Err(Error::new(Kind::NotSupported, detail));
+        }
         if head.headers.contains_key(IF_NONE_MATCH) {
             let detail = "If-None-Match is not supported on writes.";
             return Err(Error::new(Kind::NotSupported, detail));
         }
         let options = WriteOptions {
-            answer: preferences.answer.unwrap_or(self.answer),
+            answer: match preferences.answer {
+                Some(Return::Representation) => Answer::Rows,
+                Some(Return::Minimal | Return::HeadersOnly) => Answer::Minimal,
+                None => self.answer,
+            },
             if_match: conditions::if_match(head)?,
         };
         Ok((preferences, options))
@@ -125,13 +133,13 @@ pub(super) async fn create(
     writes: Arc<Writes>,
 ) -> Answered {
     let call = writes.begin(&head).await?;
-    let body = body.json(&head).await?;
+    let body = body.rows(&head).await?;
     let name = resource.decode()?;
     let options = call.options.clone();
     let write = Write::create(&call.access, &name, &head.query, &body, options);
     let action = action(&head, &[resource.raw()], &body)?;
     let written = writes.run(&call, action, write).await?;
-    Ok(call.answer(written, &name))
+    Ok(call.answer(written, &name, Followed::Create { keyed: false }))
 }
 
 /// `PATCH /{resource}/{id}`
@@ -143,13 +151,13 @@ pub(super) async fn update(
     writes: Arc<Writes>,
 ) -> Answered {
     let call = writes.begin(&head).await?;
-    let body = body.json(&head).await?;
+    let body = body.rows(&head).await?;
     let name = resource.decode()?;
     let options = call.options.clone();
     let write = Write::update(&call.access, &name, id.raw(), &head.query, &body, options);
     let action = action(&head, &[resource.raw(), id.raw()], &body)?;
     let written = writes.run(&call, action, write).await?;
-    Ok(call.answer(written, &name))
+    Ok(call.answer(written, &name, Followed::Update))
 }
 
 /// `PUT /{resource}/{id}`
@@ -161,13 +169,13 @@ pub(super) async fn replace(
     writes: Arc<Writes>,
 ) -> Answered {
     let call = writes.begin(&head).await?;
-    let body = body.json(&head).await?;
+    let body = body.rows(&head).await?;
     let name = resource.decode()?;
     let options = call.options.clone();
     let write = Write::replace(&call.access, &name, id.raw(), &head.query, &body, options);
     let action = action(&head, &[resource.raw(), id.raw()], &body)?;
     let written = writes.run(&call, action, write).await?;
-    Ok(call.answer(written, &name))
+    Ok(call.answer(written, &name, Followed::Replace))
 }
 
 /// `DELETE /{resource}/{id}`
@@ -183,7 +191,7 @@ pub(super) async fn delete(
     let write = Write::delete(&call.access, &name, id.raw(), &head.query, options);
     let action = action(&head, &[resource.raw(), id.raw()], b"")?;
     let written = writes.run(&call, action, write).await?;
-    Ok(call.answer(written, &name))
+    Ok(call.answer(written, &name, Followed::Delete))
 }
 
 /// `PATCH /{resource}?{filters}`
@@ -195,13 +203,13 @@ pub(super) async fn update_matching(
 ) -> Answered {
     let call = writes.begin(&head).await?;
     Writes::expect_no_condition(&call.options)?;
-    let body = body.json(&head).await?;
+    let body = body.rows(&head).await?;
     let name = resource.decode()?;
     let options = call.options.clone();
     let write = Write::update_matching(&call.access, &name, &head.query, &body, options);
     let action = action(&head, &[resource.raw()], &body)?;
     let written = writes.run(&call, action, write).await?;
-    Ok(call.answer(written, &name))
+    Ok(call.answer(written, &name, Followed::Update))
 }
 
 /// `DELETE /{resource}?{filters}`
@@ -217,14 +225,14 @@ pub(super) async fn delete_matching(
     let write = Write::delete_matching(&call.access, &name, &head.query, options);
     let action = action(&head, &[resource.raw()], b"")?;
     let written = writes.run(&call, action, write).await?;
-    Ok(call.answer(written, &name))
+    Ok(call.answer(written, &name, Followed::Delete))
 }
 
 impl Call {
-    fn answer(&self, written: Written, resource: &str) -> Response {
+    fn answer(&self, written: Written, resource: &str, followed: Followed) -> Response {
         let status = status(&written);
         let body = written.body.map(|body| match self.preferences.answer {
-            Some(Answer::Rows) => as_array(body),
+            Some(Return::Representation) => as_array(body),
             _ => body,
         });
         let mut response = match body {
@@ -239,14 +247,21 @@ impl Call {
         if let Some(id) = written.id.filter(|_| written.created) {
             put(headers, LOCATION, &location(resource, &id));
         }
+        let total = match self.preferences.counts() {
+            true => written.rows.to_string(),
+            false => "*".to_owned(),
+        };
+        let range = match (followed, written.rows) {
+            (Followed::Update, 1..) => format!("0-{}/{total}", written.rows - 1),
+            _ => format!("*/{total}"),
+        };
+        if followed != Followed::Replace {
+            put(headers, CONTENT_RANGE, &range);
+        }
         if written.repeated {
             put(headers, IDEMPOTENCY_REPLAYED, "true");
         }
-        match self.preferences.answer {
-            Some(Answer::Rows) => put_applied(headers, "return=representation"),
-            Some(Answer::Minimal) => put_applied(headers, "return=minimal"),
-            None => {}
-        }
+        self.preferences.put_applied(headers, followed);
         response
     }
 }

@@ -13,4 +13,4 @@ pub(crate) mod write;
 pub(crate) use key::encode as encode_id;
 pub use read::Query;
 pub use value::Value;
-pub use write::{Action, ActionId, Answer, Fingerprint, Write, WriteOptions};
+pub use write::{Action, ActionId, Answer, Fingerprint, Format, Write, WriteOptions, to_json};

@@ -85,7 +85,12 @@ impl Query {
     }
 
     /// A read of a resource, or, at a depth of embedding, of related rows.
-    fn plan(access: &Access, allowed: &Allowed, syntax: &Syntax, depth: usize) -> Result<Self> {
+    pub(super) fn plan(
+        access: &Access,
+        allowed: &Allowed,
+        syntax: &Syntax,
+        depth: usize,
+    ) -> Result<Self> {
         let mut query = Self::start(access, allowed, syntax)?;
         query.embeds = embed::embeddings(access, &allowed.resource, syntax, depth)?;
         query.partial |= !query.embeds.is_empty();

@@ -22,6 +22,7 @@ pub fn status(kind: Kind) -> StatusCode {
 
         Kind::RouteUnknown
         | Kind::ResourceUnknown
+        | Kind::FunctionUnknown
         | Kind::RowUnknown
         | Kind::RequestUnknown
         | Kind::ChannelUnknown => StatusCode::NOT_FOUND,
@@ -35,6 +36,8 @@ pub fn status(kind: Kind) -> StatusCode {
         | Kind::RelationNotToOne
         | Kind::ColumnUnknown
         | Kind::AggregatesDisabled
+        | Kind::PreferenceInvalid
+        | Kind::TooManyAffected
         | Kind::ValueInvalid
         | Kind::BodyMalformed
         | Kind::AnswerTooLarge
@@ -47,6 +50,7 @@ pub fn status(kind: Kind) -> StatusCode {
         | Kind::SequenceInvalid
         | Kind::CursorInvalid => StatusCode::BAD_REQUEST,
 
+        Kind::FunctionAmbiguous => StatusCode::MULTIPLE_CHOICES,
         Kind::MethodNotAllowed | Kind::ResourceReadOnly => StatusCode::METHOD_NOT_ALLOWED,
         Kind::RangeInvalid => StatusCode::RANGE_NOT_SATISFIABLE,
         Kind::NotAcceptable | Kind::NotSingular => StatusCode::NOT_ACCEPTABLE,

@@ -9,25 +9,38 @@ pub(super) fn of(found: &Found, relation: Oid, stored: bool) -> Vec<Column> {
         .columns(relation)
         .iter()
         .map(|column| {
-            let type_ = resolve(found, column.type_);
             let comparison = comparison(found, column.type_);
             Column {
-                name: column.name.clone(),
-                number: column.number,
-                type_,
                 not_null: column.not_null,
                 has_default: column.has_default,
                 identity_always: column.identity_always,
                 generated: column.generated,
-                equality: comparison.and_then(|it| it.equality.clone()),
                 leakproof_equality: stored && comparison.is_some_and(|it| it.leakproof),
-                orderable: comparison.is_some_and(|it| it.ordered),
+                ..given(found, &column.name, column.number, column.type_)
             }
         })
         .collect()
 }
 
-fn resolve(found: &Found, oid: Oid) -> ColumnType {
+/// A column of rows that a function gives.
+pub(super) fn given(found: &Found, name: &str, number: i16, type_: Oid) -> Column {
+    let comparison = comparison(found, type_);
+    Column {
+        name: name.into(),
+        number,
+        type_: resolve(found, type_),
+        not_null: false,
+        has_default: false,
+        identity_always: false,
+        generated: false,
+        equality: comparison.and_then(|it| it.equality.clone()),
+        leakproof_equality: false,
+        orderable: comparison.is_some_and(|it| it.ordered),
+    }
+}
+
+/// A type, down to its parts.
+pub(super) fn resolve(found: &Found, oid: Oid) -> ColumnType {
     let Some(row) = found.types.get(&oid) else {
         return ColumnType {
             oid,

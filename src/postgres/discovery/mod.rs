@@ -4,6 +4,7 @@
 //! rows. Decides nothing about callers: that is [`Access`]'s business.
 
 mod columns;
+mod functions;
 mod rows;
 mod tenancy;
 mod views;
@@ -97,7 +98,20 @@ impl<'a> Discovery<'a> {
         let resources = restricted(resources);
         self.warn(&resources);
         let relations = relations::derive(&resources, &self.related());
-        Catalog::new(resources, self.hidden, self.remarks).with_relations(relations)
+        let Self {
+            config,
+            found,
+            hidden,
+            mut remarks,
+        } = self;
+        let by_relation = resources
+            .iter()
+            .map(|it| (it.relation, Arc::new(it.clone())))
+            .collect();
+        let functions = functions::exposed(config, &found, &by_relation, &mut remarks);
+        Catalog::new(resources, hidden, remarks)
+            .with_relations(relations)
+            .with_functions(functions)
     }
 
     /// What relations between resources are made of.

@@ -12,10 +12,11 @@ use crate::{
     postgres::{connection::Connection, session},
 };
 use std::{collections::HashMap, fmt, sync::Arc};
-use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, types::ToSql};
 
 const RELATIONS: &str = include_str!("../../../sql/discovery/relations.sql");
 const COLUMNS: &str = include_str!("../../../sql/discovery/columns.sql");
+const FUNCTIONS: &str = include_str!("../../../sql/discovery/functions.sql");
 const TYPES: &str = include_str!("../../../sql/discovery/types.sql");
 const COLLISIONS: &str = include_str!("../../../sql/discovery/collisions.sql");
 const REFERENCES: &str = include_str!("../../../sql/discovery/references.sql");
@@ -28,6 +29,7 @@ const PRIVILEGES: &str = include_str!("../../../sql/discovery/privileges.sql");
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) relations: Vec<RelationRow>,
+    pub(super) functions: Vec<FunctionRow>,
     pub(super) types: HashMap<Oid, TypeRow>,
     columns: HashMap<Oid, Vec<ColumnRow>>,
     collisions: HashMap<Oid, Vec<CollisionRow>>,
@@ -63,6 +65,36 @@ pub(super) struct ColumnRow {
     pub(super) has_default: bool,
     pub(super) identity_always: bool,
     pub(super) generated: bool,
+}
+
+pub(super) struct FunctionRow {
+    pub(super) oid: Oid,
+    pub(super) schema: Arc<str>,
+    pub(super) name: Arc<str>,
+    /// `pg_proc.provolatile`.
+    pub(super) volatility: String,
+    pub(super) returns_set: bool,
+    pub(super) returns: Oid,
+    /// The relation of the row type that it returns.
+    pub(super) relation: Option<Oid>,
+    /// The types of all arguments, those that it returns among them.
+    pub(super) types: Vec<Oid>,
+    names: Vec<String>,
+    /// `pg_proc.proargmodes`; empty: all are taken.
+    pub(super) modes: Vec<String>,
+    /// How many of the last that it takes have defaults.
+    pub(super) defaults: usize,
+    /// Some argument may be of any type.
+    pub(super) is_generic: bool,
+    pub(super) of_extension: bool,
+}
+
+impl FunctionRow {
+    /// The name of an argument, if it has one.
+    pub(super) fn named(&self, place: usize) -> Option<&str> {
+        let name = self.names.get(place).map(String::as_str);
+        name.filter(|it| !it.is_empty())
+    }
 }
 
 pub(super) struct TypeRow {
@@ -196,11 +228,23 @@ async fn ask(connection: &Connection, schemas: &[String]) -> Result<Found> {
         })
         .collect();
     let oids: Vec<Oid> = relations.iter().map(|it| it.oid).collect();
+    let functions: Vec<FunctionRow> = connection
+        .query(FUNCTIONS, &[&schemas])
+        .await
+        .map_err(failed)?
+        .iter()
+        .map(function)
+        .collect();
+    // Row types have columns as tables do.
+    let mut shaped = oids.clone();
+    shaped.extend(functions.iter().filter_map(|it| it.relation));
     let mut found = Found {
         relations,
+        functions,
         ..Found::default()
     };
     let of_all: &[&(dyn ToSql + Sync)] = &[&oids];
+    let of_shaped: &[&(dyn ToSql + Sync)] = &[&shaped];
     let views = connection.query(VIEWS, of_all).await.map_err(failed)?;
     found.shown = views::shown(
         views
@@ -213,7 +257,7 @@ async fn ask(connection: &Connection, schemas: &[String]) -> Result<Found> {
     tables.dedup();
     let with_shown: &[&(dyn ToSql + Sync)] = &[&tables];
     let (columns, collisions, references, visibility) = tokio::try_join!(
-        connection.query(COLUMNS, of_all),
+        connection.query(COLUMNS, of_shaped),
         connection.query(COLLISIONS, with_shown),
         connection.query(REFERENCES, with_shown),
         connection.query(VISIBILITY, of_all),
@@ -275,6 +319,25 @@ async fn ask(connection: &Connection, schemas: &[String]) -> Result<Found> {
     Ok(found)
 }
 
+fn function(row: &Row) -> FunctionRow {
+    let count = |name: &str| usize::try_from(row.get::<_, i32>(name)).unwrap_or_default();
+    FunctionRow {
+        oid: row.get("oid"),
+        schema: row.get::<_, &str>("schema").into(),
+        name: row.get::<_, &str>("name").into(),
+        volatility: row.get("volatility"),
+        returns_set: row.get("returns_set"),
+        returns: row.get("returns"),
+        relation: row.get("returns_relation"),
+        types: row.get("argument_types"),
+        names: row.get("argument_names"),
+        modes: row.get("argument_modes"),
+        defaults: count("defaults"),
+        is_generic: row.get("is_generic"),
+        of_extension: row.get("of_extension"),
+    }
+}
+
 async fn types(connection: &Connection, found: &Found) -> Result<HashMap<Oid, TypeRow>> {
     let mut oids: Vec<Oid> = found
         .columns
@@ -282,6 +345,10 @@ async fn types(connection: &Connection, found: &Found) -> Result<HashMap<Oid, Ty
         .flatten()
         .map(|it| it.type_)
         .collect();
+    for function in &found.functions {
+        oids.push(function.returns);
+        oids.extend(&function.types);
+    }
     oids.sort_unstable();
     oids.dedup();
     let rows = connection.query(TYPES, &[&oids]).await.map_err(failed)?;

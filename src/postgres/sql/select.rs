@@ -38,24 +38,48 @@ pub(crate) fn select(
         alias: ROW,
         organization,
     };
-    let spreads = spreads(&mut writer, query);
-    writer.sql("select ");
-    let outputs = items(&mut writer, row, &spreads, Labels::None)?;
-    if query.etag {
-        writer.sql(if outputs.is_empty() { "" } else { ", " });
-        writer.sql("t.xmin::text");
-    }
-    writer.sql(" from ").relation(&query.resource).sql(" as t");
-    for (embed, name) in &spreads {
-        row.join(&mut writer, embed, name)?;
-    }
+    let encoder = listed(
+        &mut writer,
+        row,
+        |writer, separator| {
+            if query.etag {
+                writer.sql(separator).sql("t.xmin::text");
+            }
+            Ok(())
+        },
+        |writer| {
+            writer.relation(&query.resource);
+            Ok(())
+        },
+    )?;
     writer.sql(" where ");
     matching(&mut writer, row)?;
     order(&mut writer, row)?;
     cut(&mut writer, query);
-    let columns = outputs.iter().map(|it| (&*it.name, it.encoding.clone()));
-    let encoder = RowEncoder::new(columns);
     Ok((writer.finish(), encoder))
+}
+
+/// Appends `select … from …` of a query's rows: what it selects, `more` behind that with a separator
+/// before it, and the `source` of the rows. That need not be the resource's own relation: also what a
+/// write returns, and what a function gives, has its columns.
+pub(super) fn listed(
+    writer: &mut Writer,
+    row: Parent<'_>,
+    more: impl FnOnce(&mut Writer, &str) -> Result<()>,
+    source: impl FnOnce(&mut Writer) -> Result<()>,
+) -> Result<RowEncoder> {
+    let spreads = spreads(writer, row.query);
+    writer.sql("select ");
+    let outputs = items(writer, row, &spreads, Labels::None)?;
+    more(writer, if outputs.is_empty() { "" } else { ", " })?;
+    writer.sql(" from ");
+    source(writer)?;
+    writer.sql(" as ").sql(row.alias);
+    for (embed, name) in &spreads {
+        row.join(writer, embed, name)?;
+    }
+    let columns = outputs.iter().map(|it| (&*it.name, it.encoding.clone()));
+    Ok(RowEncoder::new(columns))
 }
 
 /// What the items of a select list are called.

@@ -30,20 +30,29 @@ impl<'a> Body<'a> {
         match first {
             Some(b'{') => Ok(Self::One(parse(body)?)),
             Some(b'[') => Ok(Self::Many(parse(body)?)),
-            Some(_) => Err(malformed(
+            Some(_) => Err(unreadable(
                 "The body is neither a JSON object nor an array of them.",
             )),
-            None => Err(malformed("The body is empty; a JSON object is expected.")),
+            None => Err(unreadable("The body is empty; a JSON object is expected.")),
         }
     }
 }
 
 impl<'a> Object<'a> {
-    /// Reads one object.
+    /// Reads one object, or an array of one.
     pub(super) fn read(body: &'a [u8]) -> Result<Self> {
         match Body::read(body)? {
             Body::One(object) => Ok(object),
+            Body::Many(mut objects) if objects.len() == 1 => Ok(objects.remove(0)),
             Body::Many(_) => Err(malformed("The body is an array; an object is expected.")),
+        }
+    }
+
+    /// Reads one object as PostgREST does: of an array the first, and from an empty one nothing.
+    pub(super) fn read_first(body: &'a [u8]) -> Result<Self> {
+        match Body::read(body)? {
+            Body::One(object) => Ok(object),
+            Body::Many(objects) => Ok(objects.into_iter().next().unwrap_or(Self(Vec::new()))),
         }
     }
 }
@@ -86,8 +95,21 @@ impl<'de> Visitor<'de> for Members {
 }
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T> {
-    serde_json::from_slice(body)
-        .map_err(|error| malformed(format!("The body is not read: {error}.")))
+    serde_json::from_slice(body).map_err(|error| {
+        let detail = format!("The body is not read: {error}.");
+        match error.classify() {
+            // JSON, but not of objects only.
+            serde_json::error::Category::Data => {
+                malformed(detail).with_message("All object keys must match")
+            }
+            _ => unreadable(detail),
+        }
+    })
+}
+
+/// A body that is no JSON, in the words of PostgREST.
+fn unreadable(detail: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    malformed(detail).with_message("Empty or invalid json")
 }
 
 pub(super) fn malformed(detail: impl Into<std::borrow::Cow<'static, str>>) -> Error {
@@ -138,7 +160,15 @@ mod tests {
             assert_eq!(error.kind(), Kind::BodyMalformed, "{body}");
         }
         assert!(Body::read(b"{\"a\":\"\xff\"}").is_err());
-        assert!(Object::read(b"[]").is_err());
+        assert!(Object::read(b"[]").is_err() && Object::read(b"[{},{}]").is_err());
+        assert_eq!(Object::read(b"[{}]").map(|it| it.0.len()).ok(), Some(0));
+        assert_eq!(
+            Object::read_first(b"[{\"a\":1},{}]")
+                .map(|it| it.0.len())
+                .ok(),
+            Some(1)
+        );
+        assert_eq!(Object::read_first(b"[]").map(|it| it.0.len()).ok(), Some(0));
         let many: Vec<String> = (0..=COLUMNS_MAX).map(|it| format!("\"{it}\":1")).collect();
         assert!(Object::read(format!("{{{}}}", many.join(",")).as_bytes()).is_err());
     }

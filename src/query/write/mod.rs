@@ -7,6 +7,7 @@ mod action;
 mod admission;
 mod body;
 mod given;
+mod payload;
 mod references;
 
 use super::{
@@ -25,6 +26,7 @@ use admission::{
 use body::{Body, Object};
 pub(crate) use given::Given;
 use given::{Purpose, canonical, may_write};
+pub use payload::{Format, to_json};
 pub(crate) use references::{Referred, label};
 use std::sync::Arc;
 
@@ -247,7 +249,7 @@ impl Write {
     ) -> Result<Self> {
         let allowed = writable(access, resource)?;
         let target = matching(access, resource, query_string, &options)?;
-        Self::updating(access, allowed, target, &Object::read(body)?, options)
+        Self::updating(access, allowed, target, &Object::read_first(body)?, options)
     }
 
     /// Reads `DELETE /{resource}?{filters}`, for all rows that match.

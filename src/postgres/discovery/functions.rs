@@ -1,0 +1,134 @@
+//! Functions that callers may call, from PostgreSQL's catalog to ours.
+
+use super::{
+    columns,
+    rows::{Found, FunctionRow},
+};
+use crate::{
+    catalog::{
+        Announce, Column, Function, Oid, Parameter, Remark, Resource, ResourceKind, Returns,
+        Tenancy, Volatility, oid,
+    },
+    config::{Config, TenancyMode},
+};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+/// The functions that are exposed: in single tenancy all of the schemas, else those that the settings
+/// name, because a function sees whatever its role sees, of whichever organization.
+pub(super) fn exposed(
+    config: &Config,
+    found: &Found,
+    resources: &HashMap<Oid, Arc<Resource>>,
+    remarks: &mut Vec<Remark>,
+) -> Vec<Function> {
+    let named: HashSet<&str> = config.api.functions.iter().map(String::as_str).collect();
+    let single = config.tenancy.tenancy == TenancyMode::Single;
+    let is_named = |row: &FunctionRow| {
+        named.contains(&*row.name) || named.contains(&*format!("{}.{}", row.schema, row.name))
+    };
+    for name in &config.api.functions {
+        let meant = |row: &&FunctionRow| {
+            *row.name == **name || format!("{}.{}", row.schema, row.name) == *name
+        };
+        match found.functions.iter().find(meant) {
+            None => remarks.push(Remark::Wrong(format!(
+                "api.functions: the schemas have no function {name:?}"
+            ))),
+            Some(row) if row.is_generic => remarks.push(Remark::Wrong(format!(
+                "api.functions: {name:?} takes arguments of any type, and cannot be called by name"
+            ))),
+            Some(_) => {}
+        }
+    }
+    let mut schemas: HashMap<&str, &str> = HashMap::new();
+    let mut functions = Vec::new();
+    for row in &found.functions {
+        // What an extension brings along is called by those who mean it.
+        let open = single && !row.of_extension;
+        if row.is_generic || !(open || is_named(row)) {
+            continue;
+        }
+        // Of two functions of one name in two schemas, the first schema's count.
+        if *schemas.entry(&row.name).or_insert(&row.schema) == &*row.schema {
+            functions.push(function(found, row, resources));
+        }
+    }
+    functions
+}
+
+fn function(found: &Found, row: &FunctionRow, resources: &HashMap<Oid, Arc<Resource>>) -> Function {
+    let mode = |place: usize| row.modes.get(place).map_or("i", String::as_str);
+    let places = 0..row.types.len();
+    let taken: Vec<usize> = places
+        .clone()
+        .filter(|place| matches!(mode(*place), "i" | "b" | "v"))
+        .collect();
+    let required = taken.len().saturating_sub(row.defaults);
+    let parameters = taken.iter().enumerate().map(|(number, place)| Parameter {
+        name: row.named(*place).map(Into::into),
+        type_: columns::resolve(found, row.types[*place]),
+        is_required: number < required,
+        is_variadic: mode(*place) == "v",
+    });
+    let given: Vec<usize> = places
+        .filter(|place| matches!(mode(*place), "o" | "b" | "t"))
+        .collect();
+    let rows = |columns: Vec<Column>| Returns::Row(Arc::new(anonymous(row, columns)));
+    let returns = match row.relation {
+        _ if row.returns == oid::VOID => Returns::Void,
+        Some(relation) => match resources.get(&relation) {
+            Some(resource) => Returns::Row(resource.clone()),
+            None => rows(columns::of(found, relation, false)),
+        },
+        // One output parameter is a value, not a row of one column; a table of one column is a row.
+        None if given.len() > 1 || given.iter().any(|place| mode(*place) == "t") => {
+            let columns = given.iter().enumerate().map(|(number, place)| {
+                let number = i16::try_from(number + 1).unwrap_or(i16::MAX);
+                let name = row.named(*place).unwrap_or("?column?");
+                columns::given(found, name, number, row.types[*place])
+            });
+            rows(columns.collect())
+        }
+        None => Returns::Value(columns::resolve(found, row.returns)),
+    };
+    Function {
+        oid: row.oid,
+        schema: row.schema.clone(),
+        name: row.name.clone(),
+        parameters: parameters.collect(),
+        volatility: match row.volatility.as_str() {
+            "i" => Volatility::Immutable,
+            "s" => Volatility::Stable,
+            _ => Volatility::Volatile,
+        },
+        returns,
+        is_set: row.returns_set,
+    }
+}
+
+/// Rows that are of no relation that is exposed, as if they were.
+fn anonymous(row: &FunctionRow, columns: Vec<Column>) -> Resource {
+    Resource {
+        name: row.name.clone(),
+        schema: row.schema.clone(),
+        table: row.name.clone(),
+        // No relation has this number.
+        relation: 0,
+        kind: ResourceKind::View { updatable: false },
+        columns,
+        key: Vec::new(),
+        tenancy: Tenancy::Single,
+        references: Vec::new(),
+        collisions: Vec::new(),
+        row_security: false,
+        restricted: false,
+        secured_by: Vec::new(),
+        visibility_depends_on: Vec::new(),
+        updated_at: None,
+        announce: Announce::default(),
+        not_live: None,
+    }
+}
