@@ -187,6 +187,12 @@ impl CursorSigner {
         }
     }
 
+    /// The snapshot that a caller's cursor names, which may lie in the future still: what
+    /// [`CursorSigner::read`] would say of the rest takes the database. [`Kind::CursorInvalid`].
+    pub fn verify(&self, text: &str) -> Result<Snapshot> {
+        self.key.verify(&self.database(), text)
+    }
+
     /// The snapshot that a caller's cursor names. [`Kind::CursorInvalid`] if it was not signed for
     /// this database as it is, or if it is ahead of `now`, a snapshot taken after the cursor arrived:
     /// transaction ids that were never given out here cannot have been seen.

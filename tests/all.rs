@@ -31,6 +31,7 @@ mod http_writes;
 mod limits;
 mod local_postgres;
 mod reads;
+mod resume;
 mod streams;
 mod support;
 mod tidy;

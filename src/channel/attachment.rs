@@ -3,7 +3,7 @@
 //! Owns the waiting, and the time between pings. Knows nothing of what is next.
 
 use super::{
-    Channel,
+    Channel, ReplayLane,
     queue::{Queue, Room, Step},
     time::Timer,
 };
@@ -28,10 +28,21 @@ pub struct Attach {
     pub after: Option<u64>,
     /// The resources whose changes it wants; `None`: all.
     pub resources: Option<Vec<Arc<str>>>,
+    /// The state that it holds, where `after` does not say what it has: it is told what it missed.
+    pub since: Option<Since>,
     /// Whether the transport can acknowledge (WebSocket by `ack`, long-poll by `after`). Without
     /// `after`, such a reader begins at the oldest event not yet acknowledged, any other at the
     /// oldest not yet written.
     pub acknowledges: bool,
+}
+
+/// The state that a reader says it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Since {
+    /// One of this database.
+    State(Position),
+    /// What it holds is void, for this reason, a word of the protocol's.
+    Unknown(&'static str),
 }
 
 /// Where a reader begins: what the `open` event says.
@@ -41,7 +52,8 @@ pub struct Opened {
     pub sequence: u64,
     /// Whether nothing is missing between what the reader had and what it will get.
     pub resumed: bool,
-    /// Up to where everything for this channel was sent before.
+    /// Up to where everything for this channel was sent before. With a replay ahead, the reader's own
+    /// state, since nothing was sent beyond that.
     pub position: Position,
     /// How often a quiet reader gets a `ping`.
     pub ping_seconds: u64,
@@ -125,13 +137,19 @@ pub struct Attachment {
     channel: Arc<Channel>,
     generation: u64,
     opened: Opened,
+    replay: Option<ReplayLane>,
     /// When the reader gets a `ping` if it hears nothing else.
     ping_at: u64,
     timer: Timer,
 }
 
 impl Attachment {
-    pub(super) fn new(channel: Arc<Channel>, generation: u64, opened: Opened) -> Self {
+    pub(super) fn new(
+        channel: Arc<Channel>,
+        generation: u64,
+        opened: Opened,
+        replay: Option<ReplayLane>,
+    ) -> Self {
         let shared = channel.group().shared();
         shared.attachments.fetch_add(1, Relaxed);
         Self {
@@ -139,6 +157,7 @@ impl Attachment {
             channel,
             generation,
             opened,
+            replay,
             timer: Timer::default(),
         }
     }
@@ -146,6 +165,12 @@ impl Attachment {
     /// What the `open` event says.
     pub fn opened(&self) -> &Opened {
         &self.opened
+    }
+
+    /// Where to tell what the reader missed, if it asked for that. Whoever takes it does so; nothing
+    /// that happens meanwhile is told before.
+    pub fn take_replay(&mut self) -> Option<ReplayLane> {
+        self.replay.take()
     }
 
     /// The `open` event, to be written first.
@@ -214,6 +239,10 @@ impl Attachment {
                 return Poll::Ready(Delivery::Events(frames));
             }
             Step::Close(close) => return Poll::Ready(Delivery::Close(close)),
+            Step::Ping(position) => {
+                self.ping_at = now + shared.bounds.ping_ms;
+                return Poll::Ready(Delivery::Ping(position));
+            }
             Step::Wait => {}
         }
         ready!(self.timer.poll(&shared.clock, self.ping_at, context));

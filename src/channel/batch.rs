@@ -135,6 +135,23 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// All of its events, for one reader alone; `cursor`: the last change carries it. `false` if no
+    /// event could.
+    pub fn encoded(&self, cursor: bool) -> (Events, bool) {
+        let variant = Variant {
+            transients: true,
+            cursor,
+        };
+        let told = cursor && matches!(self.entries.last(), Some(Entry::Change(_)));
+        (self.encode(variant, |_| true), told)
+    }
+
+    /// Whether some entry is a reset.
+    pub(super) fn has_resets(&self) -> bool {
+        // They come first.
+        matches!(self.entries.first(), Some(Entry::Reset { .. }))
+    }
+
     /// The events of this variant, encoded once.
     pub(super) fn events(&self, variant: Variant) -> &Events {
         let transients = variant.transients && self.has_transients;

@@ -3,7 +3,8 @@
 //! Owns the lock around the queue. Nothing here waits, and nobody is woken while the lock is held.
 
 use super::{
-    Attach, Attachment, Batch, ChannelId, Group, Priority, RequestId, RequestLane,
+    Attach, Attachment, Batch, ChannelId, Group, Priority, ReplayLane, RequestId, RequestLane,
+    Since,
     hub::Mark,
     queue::{Effects, Queue},
     sync::{Mutex, lock},
@@ -80,10 +81,21 @@ impl Channel {
         let current = self.group.position();
         let now = self.now();
         let bounds = &self.group.shared().bounds;
-        let attached =
-            self.with(|queue, effects| queue.attach(attach, &current, now, bounds, effects));
+        let resources = attach.resources.clone();
+        let since = attach.since.clone();
+        let (attached, replay) = self.with(|queue, effects| {
+            let earlier = queue.replay();
+            let attached = queue.attach(attach, &current, now, bounds, effects);
+            (attached, queue.replay().filter(|it| Some(*it) != earlier))
+        });
         let (generation, opened) = attached?;
-        Ok(Attachment::new(self.clone(), generation, opened))
+        let replay = match (replay, since) {
+            (Some(id), Some(Since::State(since))) => {
+                Some(ReplayLane::new(self.clone(), id, since, resources))
+            }
+            _ => None,
+        };
+        Ok(Attachment::new(self.clone(), generation, opened, replay))
     }
 
     /// The reader has everything up to this number. `SequenceInvalid` for a number that was never

@@ -163,7 +163,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-fn error(kind: Kind) -> Error {
+pub(super) fn error(kind: Kind) -> Error {
     let detail = match kind {
         Kind::RequestCancelled => "The request was cancelled, or its reader lost events.",
         Kind::RequestStalled => "The channel's reader took nothing for too long.",

@@ -17,13 +17,14 @@ mod ids;
 mod lane;
 mod priority;
 mod queue;
+mod replay;
 mod sync;
 mod time;
 
 #[cfg(test)]
 mod tests;
 
-pub use attachment::{Attach, Attachment, Delivery, Frame, Frames, Opened};
+pub use attachment::{Attach, Attachment, Delivery, Frame, Frames, Opened, Since};
 pub use batch::{Batch, BatchBuilder, Change, Entry};
 pub use group::{Audience, Group, Hold};
 pub use handle::{Channel, RequestState, RequestStatus};
@@ -31,3 +32,4 @@ pub use hub::{Hub, Stats};
 pub use ids::{ChannelId, RequestId};
 pub use lane::RequestLane;
 pub use priority::Priority;
+pub use replay::ReplayLane;

@@ -175,6 +175,15 @@ section! {
         /// How long row-level security may take to decide about one batch for one identity before
         /// that identity gets a `reset` instead.
         policy_timeout_ms: u64 = 2_000,
+        /// Clients that come back with a cursor and are told at the same time what they missed, each
+        /// over a connection to the database; others wait for their turn.
+        replays_max: usize = 4,
+        /// How long it may take to tell a client what it missed, waiting for its turn included. What
+        /// is not told by then becomes a `reset`.
+        replay_timeout_ms: u64 = 20_000,
+        /// Entries of the change log from which a client is told what it missed; with more, it gets a
+        /// `reset`.
+        replay_changes_max: u64 = 1_000_000,
     }
 }
 

@@ -31,9 +31,13 @@
 mod decide;
 mod lanes;
 mod pass;
+mod replay;
+mod replays;
 mod tail;
 mod touched;
 mod upkeep;
+
+pub use replays::Replays;
 
 use crate::{
     broker::Broker,
@@ -48,6 +52,7 @@ use crate::{
     snapshot::Position,
 };
 use lanes::Lanes;
+use replays::Current;
 use std::{
     collections::BTreeMap,
     sync::{Arc, PoisonError, atomic::Ordering::Relaxed},
@@ -80,6 +85,7 @@ pub struct Prepared {
     tail: Tail,
     upkeep: Upkeep,
     signer: Arc<CursorSigner>,
+    replays: Arc<Replays>,
     position: Position,
     busy: bool,
 }
@@ -122,6 +128,8 @@ pub async fn prepare(database: &Database, config: &Config) -> Result<Prepared> {
     let (planned, plans) = mpsc::channel(1);
     let personal = PersonalReaders::new(database, PERSONAL_MAX);
     let limit = Duration::from_millis(config.feed.policy_timeout_ms);
+    let current = Arc::new(Current::default());
+    let replays = Replays::new(database, &config, &signer, &current);
     let tail = Tail::new(tail::Parts {
         database: database.clone(),
         config: config.clone(),
@@ -133,6 +141,7 @@ pub async fn prepare(database: &Database, config: &Config) -> Result<Prepared> {
         replan: replan.clone(),
         plans,
         report: report.clone(),
+        current,
     });
     Ok(Prepared {
         tail,
@@ -145,6 +154,7 @@ pub async fn prepare(database: &Database, config: &Config) -> Result<Prepared> {
             report,
         },
         signer,
+        replays,
         position,
         busy,
     })
@@ -154,6 +164,11 @@ impl Prepared {
     /// What signs cursors; the feed changes what it signs them for when the log's identity is lost.
     pub fn signer(&self) -> &Arc<CursorSigner> {
         &self.signer
+    }
+
+    /// Who tells those who come back what they missed.
+    pub fn replays(&self) -> &Arc<Replays> {
+        &self.replays
     }
 
     /// Where the feed stands: for [`Hub::new`].
@@ -171,6 +186,7 @@ impl Prepared {
             stop,
             tail: Some(tail),
             upkeep,
+            replays: self.replays,
             report,
         }
     }
@@ -182,6 +198,7 @@ pub struct FeedHandle {
     stop: CancellationToken,
     tail: Option<JoinHandle<()>>,
     upkeep: JoinHandle<()>,
+    replays: Arc<Replays>,
     report: Arc<Report>,
 }
 
@@ -218,6 +235,7 @@ impl FeedHandle {
     pub async fn stop(mut self) {
         self.stop.cancel();
         self.upkeep.abort();
+        self.replays.close().await;
         if let Some(tail) = self.tail.take() {
             let abort = tail.abort_handle();
             if tokio::time::timeout(2 * END, tail).await.is_err() {
@@ -233,6 +251,7 @@ impl Drop for FeedHandle {
     fn drop(&mut self) {
         self.stop.cancel();
         self.upkeep.abort();
+        self.replays.stop();
     }
 }
 

@@ -542,7 +542,7 @@ impl Reading {
 }
 
 /// The role's privileges, if it may be told of the resource at all.
-fn allowed<'a>(access: &'a Access, resource: &Resource) -> Option<&'a Privileges> {
+pub(super) fn allowed<'a>(access: &'a Access, resource: &Resource) -> Option<&'a Privileges> {
     access
         .resource(&resource.name)
         .ok()
@@ -552,7 +552,7 @@ fn allowed<'a>(access: &'a Access, resource: &Resource) -> Option<&'a Privileges
 }
 
 /// The columns that may be read.
-fn columns(resource: &Resource, privileges: &Privileges) -> Vec<usize> {
+pub(super) fn columns(resource: &Resource, privileges: &Privileges) -> Vec<usize> {
     let readable = |it: &usize| privileges.select.get(*it) == Some(&true);
     match self::readable(resource, privileges) {
         true => (0..resource.columns.len()).filter(readable).collect(),
@@ -561,7 +561,7 @@ fn columns(resource: &Resource, privileges: &Privileges) -> Vec<usize> {
 }
 
 /// Whether the whole key may be read.
-fn readable(resource: &Resource, privileges: &Privileges) -> bool {
+pub(super) fn readable(resource: &Resource, privileges: &Privileges) -> bool {
     let mut key = resource.key.iter();
     key.all(|it| privileges.select.get(*it) == Some(&true))
 }

@@ -7,6 +7,7 @@ use super::{
     END, VIEWS_MAX,
     lanes::Lanes,
     pass::Pass,
+    replays::Current,
     touched::{Touched, Whose, reason},
     upkeep::{Planned, Report},
 };
@@ -61,6 +62,7 @@ pub(super) struct Parts {
     pub(super) replan: Arc<Notify>,
     pub(super) plans: mpsc::Receiver<Planned>,
     pub(super) report: Arc<Report>,
+    pub(super) current: Arc<Current>,
 }
 
 /// The loop's state.
@@ -73,6 +75,8 @@ pub(super) struct Tail {
     replan: Arc<Notify>,
     plans: mpsc::Receiver<Planned>,
     report: Arc<Report>,
+    /// What others may know of the plan.
+    current: Arc<Current>,
     plan: Arc<Plan>,
     /// What everybody was told last, and its view unless that was lost.
     told: Snapshot,
@@ -96,7 +100,9 @@ impl std::fmt::Debug for Tail {
 
 impl Tail {
     pub(super) fn new(parts: Parts) -> Self {
+        parts.current.set(&parts.plan, &HashSet::new());
         Self {
+            current: parts.current,
             database: parts.database,
             config: parts.config,
             signer: parts.signer,
@@ -206,6 +212,7 @@ impl Tail {
                 since: (!blindly).then_some((&self.told, limit)),
                 shapes: due(SHAPES_BUSY).then_some(others),
                 export: true,
+                log: false,
             })
             .await?;
         if *look.view.snapshot() == self.told && look.shapes.is_none() && self.appeared.is_empty() {
@@ -310,6 +317,7 @@ impl Tail {
         // The plan may know of changes that no view has shown yet.
         self.shapes_at = None;
         self.plan = plan;
+        self.current.set(&self.plan, &self.unsettled);
     }
 
     /// Which relations are not as they were when the plan was made. Another file of the same table
@@ -322,6 +330,7 @@ impl Tail {
         // What has appeared is still to be told.
         let settled = self.unsettled.is_empty() && self.appeared.is_empty();
         self.report.settled.store(settled, Relaxed);
+        self.current.set(&self.plan, &self.unsettled);
     }
 
     /// After a failure: whether the log is still the one that we know.

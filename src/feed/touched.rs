@@ -32,6 +32,12 @@ pub(super) mod reason {
     pub(crate) const MOVED: &str = "moved";
     /// Cursors and versions from before are void.
     pub(crate) const LOG_LOST: &str = "log_lost";
+    /// The cursor is none of this database as it is now.
+    pub(crate) const CURSOR_INVALID: &str = "cursor_invalid";
+    /// The cursor is from before what the log still has.
+    pub(crate) const CURSOR_EXPIRED: &str = "cursor_expired";
+    /// What was missed could not be told in time.
+    pub(crate) const LAGGED: &str = "lagged";
 }
 
 /// What happened to one resource.

@@ -8,7 +8,7 @@ use super::{
     credentials::Callers,
     expiry::Expiries,
     head::{Head, Segment, malformed, parameters},
-    long_poll::{self, Poll},
+    long_poll::{self, Begins, Poll},
     reader::Reader,
     reply::{self, Answered, put_no_store},
     streams::{self, Ndjson, Sse},
@@ -18,6 +18,7 @@ use crate::{
     channel::{Attach, Channel, ChannelId, Hub},
     config::Config,
     error::{Error, Kind, Result},
+    feed::Replays,
     identity::{Caller, Identity},
     postgres::Database,
     wire::event::Close,
@@ -52,6 +53,7 @@ pub struct Channels {
     database: Database,
     callers: Arc<Callers>,
     asynchronous: Arc<Asynchronous>,
+    replays: Arc<Replays>,
     expiries: Arc<Expiries>,
     sockets: Sockets,
     expiry_warning: Duration,
@@ -66,12 +68,14 @@ impl Channels {
         database: Database,
         callers: Arc<Callers>,
         asynchronous: Arc<Asynchronous>,
+        replays: Arc<Replays>,
     ) -> Self {
         Self {
             hub,
             database,
             callers,
             asynchronous,
+            replays,
             expiries: Arc::default(),
             sockets: Sockets::new(&config.limits),
             expiry_warning: Duration::from_millis(config.auth.expiry_warning_ms),
@@ -115,11 +119,20 @@ impl Channels {
             access.resource(resource)?;
         }
         let channel = self.hub.open(&caller.identity, &id)?;
-        let attachment = channel.attach(Attach {
+        let mut attachment = channel.attach(Attach {
             after: asked.after,
+            since: asked.since.as_deref().map(|it| self.replays.since(it)),
             resources: asked.resources.clone(),
             acknowledges: asked.acknowledges,
         })?;
+        let replay = attachment.take_replay();
+        let asked = Asked {
+            replays: replay.is_some(),
+            ..asked
+        };
+        if let Some(lane) = replay {
+            self.replays.start(lane);
+        }
         let warning = self.expiry_warning;
         let key = caller.identity.key;
         let clock = self.expiries.clock(key, &id, caller.expires_at, warning);
@@ -157,7 +170,12 @@ pub(super) async fn attach(id: Segment, mut head: Head, channels: Arc<Channels>)
         Transport::Ndjson => streams::answer(reader, Ndjson),
         Transport::LongPoll => {
             let granted = channels.poll.poll(&asked.poll);
-            long_poll::answer(reader, granted, asked.after.is_some()).await
+            let begins = match asked.after {
+                _ if asked.replays => Begins::Replay,
+                Some(_) => Begins::Again,
+                None => Begins::Anew,
+            };
+            long_poll::answer(reader, granted, begins).await
         }
     })
 }
@@ -275,6 +293,9 @@ impl Renewal {
 /// What the query string and the headers of an attaching caller ask for.
 struct Asked {
     after: Option<u64>,
+    since: Option<String>,
+    /// Whether a replay was begun.
+    replays: bool,
     resources: Option<Vec<Arc<str>>>,
     acknowledges: bool,
     pass: Option<String>,
@@ -285,16 +306,14 @@ impl Asked {
     fn read(head: &Head) -> Result<Self> {
         let known = ["after", "since", "resources", "wait", "max_events", "pass"];
         let [after, since, resources, wait, max_events, pass] = parameters(&head.query, known)?;
-        if since.is_some() {
-            let detail = "Resuming from a cursor is not supported yet.";
-            return Err(Error::new(Kind::NotSupported, detail));
-        }
         let transport = negotiate(head, &TRANSPORTS);
         Ok(Self {
             after: match last_event_id(head)? {
                 Some(id) => Some(id),
                 None => after.map(|it| number("after", &it)).transpose()?,
             },
+            since,
+            replays: false,
             resources: resources.map(|it| {
                 let names = it.split(',').map(str::trim).filter(|it| !it.is_empty());
                 names.map(Arc::from).collect()

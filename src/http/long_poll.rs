@@ -94,29 +94,44 @@ impl Poll {
     }
 }
 
-/// Waits and answers. `resuming`: the caller said what it has. Dropped when the caller goes away,
+/// How a poll's caller begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begins {
+    /// Without a word about what it has.
+    Anew,
+    /// After an event that it has.
+    Again,
+    /// With a state that it holds, so that it is told what it missed.
+    Replay,
+}
+
+/// Waits and answers. Dropped when the caller goes away,
 /// which detaches the reader.
-pub(super) async fn answer(mut reader: Reader, granted: Granted, resuming: bool) -> Response {
+pub(super) async fn answer(mut reader: Reader, granted: Granted, begins: Begins) -> Response {
     let opened = reader.opened().clone();
-    let resumes = resuming && opened.resumed;
-    let wait = match resumes {
+    let resumes = begins == Begins::Again && opened.resumed;
+    let wait = match resumes || begins == Begins::Replay {
         true => granted.wait,
         false => Duration::ZERO,
     };
-    let open = (!resumes).then(|| reader.open_event());
+    let mut lines: Vec<Bytes> = Vec::from_iter((!resumes).then(|| reader.open_event()));
     let mut sequence = opened.sequence;
     let mut position = opened.position;
     let deadline = Instant::now() + wait;
     let delivery = loop {
         let next = reader.next(granted.bytes_max, granted.events_max);
         match tokio::time::timeout_at(deadline, next).await {
+            // That nothing was missed is an answer.
+            Ok(Delivery::Ping(later)) if begins == Begins::Replay => {
+                lines.push(event::ping(&later));
+                break None;
+            }
             // Quiet so far is no answer while there is time.
             Ok(Delivery::Ping(later)) => position = later,
             Ok(delivery) => break Some(delivery),
             Err(_) => break None,
         }
     };
-    let mut lines: Vec<Bytes> = Vec::from_iter(open);
     let body = match &delivery {
         Some(Delivery::Events(frames)) => {
             sequence = frames.last().map_or(sequence, |it| it.last_sequence());

@@ -90,6 +90,7 @@ impl Server {
             database.clone(),
             callers.clone(),
             asynchronous.clone(),
+            prepared.replays().clone(),
         ));
         hub.start_sweeper();
         let feed = prepared.start(hub.clone(), broker(hub.clone()));

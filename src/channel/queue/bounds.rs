@@ -15,6 +15,8 @@ pub(in crate::channel) struct Bounds {
     pub(super) common_bytes_max: usize,
     /// Changes, while a row that needs much room waits for it.
     pub(super) changes_bytes_small: usize,
+    /// What waits of a replay, in the place of changes.
+    pub(super) replay_queue_bytes: usize,
     /// `error` events without a request.
     pub(super) asides_bytes_max: usize,
     pub(super) replay_bytes_max: usize,
@@ -43,6 +45,7 @@ impl Bounds {
             rows_common_bytes_max: all / 2,
             common_bytes_max: all / 4 * 3,
             changes_bytes_small: all / 2,
+            replay_queue_bytes: all / 8,
             asides_bytes_max: asides,
             replay_bytes_max: limits.replay_bytes_max,
             replay_ms: limits.replay_ms,

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     channel::batch::{Batch, Filter, Matching, Variant},
-    snapshot::Position,
+    snapshot::{Position, Version},
     wire::Events,
 };
 use std::{collections::VecDeque, sync::Arc};
@@ -117,6 +117,23 @@ impl Changes {
         self.batches = VecDeque::new();
         self.bytes = 0;
         newest.or(squashed).or(sending)
+    }
+
+    /// Drops what says nothing beyond this state, except resets, for which there may be reasons that
+    /// no log tells. What stays tells no cursor up to there.
+    pub(super) fn forget(&mut self, told: Version) {
+        self.squashed.take_if(|it| it.is_over_at(told));
+        for (batch, variant) in &mut self.batches {
+            variant.cursor &= batch.position.version > told;
+        }
+        self.batches
+            .retain(|(batch, _)| batch.position.version > told || batch.has_resets());
+        let batches = self.batches.iter();
+        let waiting: usize = batches
+            .map(|(batch, variant)| batch.events(*variant).bytes().len())
+            .sum();
+        let squashed = self.squashed.as_ref().map_or(0, |it| it.bytes());
+        self.bytes = self.sending_bytes() + squashed + waiting;
     }
 
     fn sending_bytes(&self) -> usize {

@@ -9,6 +9,7 @@ mod effects;
 mod lanes;
 mod producer;
 mod reader;
+mod replay;
 mod room;
 mod squash;
 #[cfg(test)]
@@ -20,9 +21,10 @@ pub(super) use effects::Effects;
 pub(super) use lanes::LaneId;
 pub(super) use producer::Offer;
 pub(super) use reader::Step;
+pub(super) use replay::ReplayId;
 pub(super) use room::Room;
 
-use self::{changes::Changes, lanes::Lanes, reader::Reader, window::Window};
+use self::{changes::Changes, lanes::Lanes, reader::Reader, replay::Replay, window::Window};
 use super::{
     Batch, Priority, RequestId, RequestState, RequestStatus,
     batch::{Matching, Variant},
@@ -55,6 +57,13 @@ pub(super) struct Queue {
     void: Option<Box<Void>>,
     /// Up to where everything for this channel was handed out.
     sent: Position,
+    /// What the reader missed before it came, and how many times there was such a thing.
+    replay: Option<Box<Replay>>,
+    replays: u32,
+    /// Up to which state a replay told what changed.
+    replayed: Version,
+    /// The reader is to be told where it stands, though nothing happened.
+    ping_due: bool,
     /// The state at which the channel joined the feed, or from which the database went on.
     registered: Version,
     /// How often the database had gone back by then.
@@ -107,6 +116,10 @@ impl Queue {
             lanes: Lanes::default(),
             asides: None,
             void: None,
+            replay: None,
+            replays: 0,
+            replayed: Version(0),
+            ping_due: false,
             registered: position.version,
             epoch,
             sent: position,
@@ -138,15 +151,22 @@ impl Queue {
         if self.reader.filter().is_some_and(none_wanted) {
             return;
         }
+        // Told by a replay already, except for what only the feed can know.
+        let replayed = batch.position.version <= self.replayed;
+        if replayed && !batch.has_resets() {
+            return;
+        }
+        let cursor = cursor && !replayed;
         let variant = Variant {
             transients: self.shown > batch.start || self.lanes.may_show_after(batch.start),
             cursor,
         };
         self.arrive(now);
-        if self.changes.is_empty() {
+        if self.changes.is_empty() && self.replay.is_none() {
             self.changes.tag = self.changes.tag.max(self.lanes.served());
         }
-        let bytes_max = self.lanes.leave_to_changes(bounds);
+        let kept = self.changes_bytes(bounds) - self.changes.bytes();
+        let bytes_max = self.lanes.leave_to_changes(bounds).saturating_sub(kept);
         self.changes.push(batch, variant, bytes_max);
         self.reader.wake(effects);
         self.room_may_be_free(bounds, effects);
@@ -168,7 +188,9 @@ impl Queue {
         self.registered = mark.position.version;
         self.sent = mark.position.clone();
         self.shown = Version(0);
+        self.replayed = Version(0);
         self.changes.clear();
+        self.drop_replay(effects);
         let error = Error::new(Kind::DatabaseUnavailable, "the database went back");
         self.lanes.void(&error, bounds, effects);
         self.void = Some(Box::new(Void {
@@ -227,6 +249,11 @@ impl Queue {
             return self.end(Kind::ShuttingDown, effects);
         }
         self.phase = Phase::Draining;
+        if self.replay.is_some() {
+            // Half of it helps nobody: without a cursor from it, the reader asks for all of it again.
+            self.drop_replay(effects);
+            self.changes.clear();
+        }
         let running = self.lanes.iter().filter(|it| it.is_running());
         for id in running.map(|it| it.id).collect::<Vec<_>>() {
             self.lanes.fail(id, Kind::ShuttingDown, effects);
@@ -242,7 +269,8 @@ impl Queue {
     /// Bytes that wait, bytes that are kept, requests whose end was not yet handed out.
     pub(super) fn sizes(&self) -> (usize, usize, usize) {
         let asides = self.asides.as_ref().map_or(0, |it| it.bytes);
-        let queued = self.changes.bytes() + self.lanes.bytes() + asides;
+        let replay = self.replay.as_ref().map_or(0, |it| it.bytes());
+        let queued = self.changes.bytes() + replay + self.lanes.bytes() + asides;
         (queued, self.window.bytes(), self.lanes.len())
     }
 
@@ -256,8 +284,9 @@ impl Queue {
     /// To be called after whatever may have made room: what was taken, dropped or squashed, or a row
     /// that needed much room and no longer does.
     fn room_may_be_free(&mut self, bounds: &Bounds, effects: &mut Effects) {
-        self.lanes
-            .wake_waiting(self.changes.bytes(), bounds, effects);
+        let changes_bytes = self.changes_bytes(bounds);
+        self.lanes.wake_waiting(changes_bytes, bounds, effects);
+        self.wake_replay(bounds, effects);
     }
 
     /// Whether there is something to hand out.
@@ -265,8 +294,16 @@ impl Queue {
         !self.window.caught_up()
             || self.void.is_some()
             || self.asides.is_some()
-            || !self.changes.is_empty()
+            || self.are_changes_waiting()
             || self.lanes.is_waiting()
+    }
+
+    /// Whether there are changes that may be handed out: while something is replayed, that only.
+    fn are_changes_waiting(&self) -> bool {
+        match &self.replay {
+            Some(replay) => replay.is_waiting(),
+            None => !self.changes.is_empty(),
+        }
     }
 
     /// Drops everything that waits or was handed out, requests included; numbers go on. Returns the
@@ -277,6 +314,7 @@ impl Queue {
         self.free(freed);
         effects.requests_ended += self.lanes.clear(effects);
         self.void = None;
+        self.drop_replay(effects);
         self.changes.clear()
     }
 

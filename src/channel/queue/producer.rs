@@ -63,7 +63,8 @@ impl Queue {
         }
         self.arrive(now);
         let before = events.count();
-        let done = self.lanes.offer(id, events, self.changes.bytes(), bounds);
+        let changes_bytes = self.changes_bytes(bounds);
+        let done = self.lanes.offer(id, events, changes_bytes, bounds);
         if events.count() < before {
             self.reader.wake(effects);
         }

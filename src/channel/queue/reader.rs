@@ -8,7 +8,7 @@ use super::{
     window::Sent,
 };
 use crate::{
-    channel::{Attach, Frame, Frames, Opened, batch::Filter, hub::Mark},
+    channel::{Attach, Frame, Frames, Opened, Since, batch::Filter, hub::Mark},
     error::{Kind, Result},
     snapshot::Position,
     wire::{
@@ -24,6 +24,8 @@ use std::task::Waker;
 pub(in crate::channel) enum Step {
     Events(Frames),
     Close(Close),
+    /// Nothing waits, and everything up to here was sent.
+    Ping(Position),
     /// Nothing yet; its waker is remembered.
     Wait,
 }
@@ -108,7 +110,7 @@ impl Queue {
     /// `resumed:true`, and keeps the requests that were made before it came. A reader that was here
     /// in an earlier life of the channel is recognised by its `after`, whose number this life never
     /// gave out, or, without `after`, by the channel's having been removed for idleness; then
-    /// everything is reset. (That the server itself was restarted meanwhile, a reader without
+    /// everything is reset, or, if it says at which state it was, what it missed is replayed. (That the server itself was restarted meanwhile, a reader without
     /// `after` sees by the number in `open`.)
     pub(in crate::channel) fn attach(
         &mut self,
@@ -130,15 +132,24 @@ impl Queue {
 
         let mut freed = Vec::new();
         self.window.expire(now, false, bounds, &mut freed);
+        // Who names a cursor that this channel sent has everything that it sent before.
+        let named = match (&attach.since, attach.after) {
+            (Some(Since::State(since)), None) => self.window.number_of(&since.cursor),
+            _ => None,
+        };
         let from = self
             .window
-            .resume(attach.after, attach.acknowledges, &mut freed);
+            .resume(attach.after.or(named), attach.acknowledges, &mut freed);
         self.free(freed);
+        // An `after` that can be honoured beats a `since`.
+        let honoured = attach.after.is_some() && from.is_some();
+        let since = attach.since.filter(|_| !honoured);
         let orphaned = std::mem::take(&mut self.heir) && attach.after.is_none();
         let resumed = from.is_some() && !(orphaned && self.lanes.opened() == 0);
         if !resumed {
             let lost = self.lose(effects);
             self.current(current);
+            self.ping_due = false;
             let newest = lost.filter(|it| it.version > self.sent.version);
             self.void = Some(Box::new(Void {
                 position: newest.unwrap_or_else(|| self.sent.clone()),
@@ -151,6 +162,19 @@ impl Queue {
                 position: self.sent.clone(),
                 reason: GAP,
             }));
+        }
+        match since {
+            Some(Since::State(state)) => self.begin_replay(state, now, effects),
+            Some(Since::Unknown(reason)) => {
+                self.drop_replay(effects);
+                self.window.restart(&self.sent);
+                self.current(current);
+                self.void = Some(Box::new(Void {
+                    position: self.sent.clone(),
+                    reason,
+                }));
+            }
+            None => {}
         }
         let position = if !self.window.caught_up() {
             self.window.position().clone()
@@ -207,6 +231,9 @@ impl Queue {
             self.reader.progress_at = now;
             return Step::Events(frames);
         }
+        if std::mem::take(&mut self.ping_due) && self.phase == Phase::Open {
+            return Step::Ping(self.sent.clone());
+        }
         if self.phase == Phase::Draining && !self.lanes.iter().any(|it| it.is_running()) {
             return Step::Close(Close::SHUTTING_DOWN);
         }
@@ -232,7 +259,8 @@ impl Queue {
 
     /// What a `ping` says, if nothing waits.
     pub(in crate::channel) fn ping(&mut self, generation: u64, current: &Mark) -> Option<Position> {
-        let quiet = generation == self.reader.generation && !self.is_waiting();
+        let told = !self.is_waiting() && self.replay.is_none();
+        let quiet = generation == self.reader.generation && told;
         quiet.then(|| self.current(current).clone())
     }
 
@@ -249,13 +277,14 @@ impl Queue {
 
     /// Up to where everything was handed out, which is the feed's position if no change waits.
     fn current(&mut self, feed: &Mark) -> &Position {
-        if self.changes.is_empty() && feed.epoch == self.epoch {
+        let told = self.changes.is_empty() && self.replay.is_none();
+        if told && feed.epoch == self.epoch {
             self.raise(feed.position.clone());
         }
         &self.sent
     }
 
-    fn raise(&mut self, position: Position) {
+    pub(super) fn raise(&mut self, position: Position) {
         if position.version >= self.sent.version {
             self.sent = position;
         }
@@ -298,6 +327,7 @@ impl Queue {
                     if let Some(position) = position {
                         self.raise(position);
                     }
+                    self.end_replay();
                     Frame {
                         events,
                         first_sequence,
@@ -351,8 +381,9 @@ impl Queue {
             let lane = self.lanes.next();
             let tag = self.changes.tag;
             let changes_first = lane.is_none_or(|lane| (tag, CHANGES_URGENCY) <= (lane.0, lane.1));
-            if self.changes.is_empty() || !changes_first {
-                let competing = !self.changes.is_empty() || self.lanes.compete();
+            let waiting = self.are_changes_waiting();
+            if !waiting || !changes_first {
+                let competing = waiting || self.lanes.compete();
                 return self.lanes.take(lane?.2, room, first, competing, bounds);
             }
             let portion = match lane {
@@ -364,6 +395,12 @@ impl Queue {
                 ..room
             };
             self.lanes.serve(tag);
+            if let Some(replay) = &mut self.replay {
+                let sent = replay.take(room, first)?;
+                let bytes = sent.events().bytes().len() as u64;
+                self.changes.tag += bytes * cost(CHANGES_URGENCY);
+                return Some(sent);
+            }
             match self.changes.take(room, first, self.reader.filter.as_ref()) {
                 Taken::Sent(sent) => {
                     let bytes = sent.events().bytes().len() as u64;

@@ -5,7 +5,7 @@
 
 use crate::{
     channel::batch::{self, Batch, Change, Entry, Filter, Variant},
-    snapshot::Position,
+    snapshot::{Position, Version},
     wire::{Events, event::Op},
 };
 use std::{collections::HashMap, sync::Arc};
@@ -65,6 +65,11 @@ impl Squashed {
     /// The end of the last batch in it.
     pub(super) fn position(&self) -> &Position {
         &self.position
+    }
+
+    /// Whether it says nothing beyond this state, and resets nothing.
+    pub(super) fn is_over_at(&self, version: Version) -> bool {
+        self.position.version <= version && self.resets.is_empty() && self.everything.is_none()
     }
 
     /// Adds a batch that follows the others.

@@ -9,7 +9,7 @@ use crate::{
         batch::{Batch, Variant},
     },
     snapshot::Position,
-    wire::Events,
+    wire::{Events, event},
 };
 use std::{collections::VecDeque, sync::Arc};
 
@@ -64,6 +64,19 @@ impl Sent {
         match self {
             Sent::Batch(batch, variant) => variant.cursor.then_some(&batch.position),
             Sent::Own(own) => own.position.as_ref(),
+        }
+    }
+
+    /// The same events, the last of which no longer carries the cursor.
+    fn forget_cursor(&mut self) {
+        match self {
+            Sent::Batch(_, variant) => variant.cursor = false,
+            Sent::Own(own) => {
+                if let Some(position) = own.position.take() {
+                    own.events
+                        .map_last(|last| event::without_cursor(last, &position.cursor));
+                }
+            }
         }
     }
 
@@ -191,6 +204,33 @@ impl Window {
         self.written = self.last;
         self.reader = self.last;
         self.shrink();
+    }
+
+    /// The number of the event that carried this cursor, if it is kept.
+    pub(super) fn number_of(&self, cursor: &str) -> Option<u64> {
+        let mut number = self.floor();
+        for entry in &self.entries {
+            number += entry.sent.events().count() as u64;
+            if entry
+                .sent
+                .position()
+                .is_some_and(|it| &*it.cursor == cursor)
+            {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    /// The reader holds this state, and is told anew what came after it: what is handed out again
+    /// carries no cursor, since it may say less than the reader missed.
+    pub(super) fn restart(&mut self, since: &Position) {
+        self.before = since.clone();
+        for entry in &mut self.entries {
+            let before = entry.sent.bytes();
+            entry.sent.forget_cursor();
+            self.bytes = self.bytes - before + entry.sent.bytes();
+        }
     }
 
     /// The reader has everything up to `sequence`. `false` for a number that was never given out;

@@ -46,7 +46,7 @@ pub enum Hint {
 }
 
 impl Hint {
-    fn of(op: i8) -> Self {
+    pub(super) fn of(op: i8) -> Self {
         match op.cast_unsigned() {
             b'i' => Self::Insert,
             b'u' => Self::Update,

@@ -3,9 +3,11 @@
 //!
 //! Owns all SQL that the feed needs. Knows neither channels nor who is told what.
 
+mod alone;
 mod entry;
 pub(super) mod flight;
 mod keeper;
+mod missed;
 mod personal;
 mod plan;
 mod relations;
@@ -16,6 +18,7 @@ mod view;
 
 pub use entry::{Entry, Hint};
 pub use keeper::{Keeper, Progress};
+pub use missed::{Kinds, Logged, Missed, MissedKey, Moves};
 pub use personal::{Personal, PersonalReader, PersonalReaders, Seen};
 pub use plan::{Concern, Meaning, Owner, Plan};
 pub use relations::{Shape, Shapes};

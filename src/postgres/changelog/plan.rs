@@ -140,6 +140,13 @@ impl Plan {
         self.concerns.get(&relation).map_or(&[], Vec::as_slice)
     }
 
+    /// The relations of which an entry means anything, and what.
+    pub fn followed(&self) -> impl Iterator<Item = (Oid, &[Concern])> {
+        self.concerns
+            .iter()
+            .map(|(relation, it)| (*relation, it.as_slice()))
+    }
+
     /// The statements of a table with a key.
     pub(super) fn texts(&self, resource: &Resource) -> &Texts {
         self.texts

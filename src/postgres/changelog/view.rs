@@ -33,6 +33,11 @@ use tokio_postgres::{Row, Statement, types::ToSql};
 const BEGIN: &str = "begin isolation level repeatable read read only";
 pub(super) const MARK: &str = "savepoint locks";
 pub(super) const RELEASE: &str = "rollback to savepoint locks; release savepoint locks";
+/// As [`BEGIN`], and keeps what the snapshot sees of the log where it is: a part of it that is
+/// dropped is gone for older snapshots too. The lock comes before the snapshot, so that what was
+/// dropped earlier is known to be.
+const BEGIN_KEEPING: &str = "begin isolation level repeatable read read only;
+    lock table rowcast.changes in access share mode";
 const SNAPSHOT: &str =
     "select pg_current_snapshot()::text, case when $1 then pg_export_snapshot() end";
 const PROBE: &str = "select pg_current_snapshot()::text";
@@ -87,6 +92,8 @@ pub struct Wanted<'a> {
     pub shapes: Option<&'a [Oid]>,
     /// Whether other connections will read in this state.
     pub export: bool,
+    /// Whether what this state has of the log is to stay while the view is open.
+    pub log: bool,
 }
 
 impl Readers {
@@ -135,8 +142,9 @@ impl Readers {
         let since: [&(dyn ToSql + Sync); 3] = [&xmax, &xip, &limit];
         let shape: [&(dyn ToSql + Sync); 2] = [schemas, &others];
         let export: [&(dyn ToSql + Sync); 1] = [&wanted.export];
+        let begin = if wanted.log { BEGIN_KEEPING } else { BEGIN };
         let mut flight = vec![
-            simple(connection, BEGIN),
+            simple(connection, begin),
             query(connection, &snapshot, &export),
             simple(connection, MARK),
         ];
@@ -179,6 +187,7 @@ impl Readers {
                 guard,
                 snapshot,
                 exported,
+                broken_off: false,
             },
             news,
             shapes,
@@ -256,6 +265,7 @@ pub struct View {
     guard: Guard,
     snapshot: Snapshot,
     exported: Option<String>,
+    broken_off: bool,
 }
 
 impl View {
@@ -290,6 +300,11 @@ impl View {
         self.exported.as_deref()
     }
 
+    /// Something may be running on the connection, which ends with the view.
+    pub(super) fn break_off(&mut self) {
+        self.broken_off = true;
+    }
+
     pub(super) fn connection(&self) -> &Connection {
         &self.guard
     }
@@ -309,6 +324,9 @@ impl View {
 
 impl Drop for View {
     fn drop(&mut self) {
+        if self.broken_off {
+            return;
+        }
         // Sent, and not waited for: whatever this connection does next comes behind it.
         let ending = self.guard.batch_execute("rollback").now_or_never();
         if !matches!(ending, Some(Err(_))) {

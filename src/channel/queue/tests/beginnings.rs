@@ -60,7 +60,7 @@ fn what_is_gone_is_said_and_ends_every_request() {
             Attach {
                 after,
                 acknowledges,
-                resources: None,
+                ..Attach::default()
             },
             15,
             0,

@@ -50,7 +50,7 @@ impl Channel {
         let attach = Attach {
             after,
             acknowledges,
-            resources: None,
+            ..Attach::default()
         };
         self.attach_at(attach, 10, 0)
     }
@@ -74,6 +74,7 @@ impl Channel {
         let frames = match self.step(bytes, now) {
             Step::Events(frames) => frames,
             Step::Close(close) => return vec![format!("close {}", close.code)],
+            Step::Ping(position) => return vec![format!("ping {}", position.version)],
             Step::Wait => return Vec::new(),
         };
         let word = |(number, line): (u64, &[u8])| {

@@ -11,6 +11,7 @@ impl World {
                 after,
                 resources: self.filter.map(|it| vec![it.into()]),
                 acknowledges,
+                since: None,
             },
             &mark(self.version),
             self.now,
@@ -74,6 +75,7 @@ impl World {
         self.after(effects);
         let frames = match step {
             Step::Events(frames) => frames,
+            Step::Ping(_) => panic!("nothing was replayed"),
             Step::Wait => {
                 self.waiting = true;
                 let ping = self.queue.ping(self.generation, &mark(self.version));
