@@ -223,12 +223,6 @@ async fn a_poll_waits_as_long_as_it_says() {
             .problem();
         assert_eq!(problem["type"], "query-malformed", "{bad}");
     }
-    let since = client
-        .get("/channels/a?since=x")
-        .expect(501)
-        .await
-        .problem();
-    assert_eq!(since["type"], "not-supported");
     let resource = client
         .get("/channels/a?resources=tickets,nothing")
         .expect(404)
