@@ -313,7 +313,18 @@ impl Tail {
         });
         self.appeared.extend(new.map(|it| it.name.clone()));
         self.planned = shapes;
+        let unsettled = std::mem::take(&mut self.unsettled);
         self.compare_with_plan();
+        // Whoever fetched a resource again at the reset that its change was noticed with may have been
+        // answered by the catalog from before, and needs another one now.
+        for relation in unsettled.difference(&self.unsettled) {
+            let concerns = plan.concerns(*relation);
+            self.appeared
+                .extend(concerns.iter().map(|it| it.resource.name.clone()));
+        }
+        if !self.appeared.is_empty() {
+            self.report.settled.store(false, Relaxed);
+        }
         // The plan may know of changes that no view has shown yet.
         self.shapes_at = None;
         self.plan = plan;

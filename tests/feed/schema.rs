@@ -237,3 +237,29 @@ async fn an_applications_migration_never_waits_for_the_feed() {
         .await;
     world.finish().await;
 }
+
+/// Between the reset that a change of the schema is noticed with and the next catalog, a client
+/// fetches by the old one.
+#[tokio::test]
+async fn whoever_fetched_by_the_old_catalog_is_reset_again() {
+    let (world, mut one, _two) =
+        world("create table t (id int primary key, organization_id int not null)").await;
+    world.psql("alter table t add v int").await;
+    one.until("reset t schema").await;
+    let columns = |world: &World| world.server.catalog().resource("t").unwrap().columns.len();
+    let mut resets = 0;
+    let deadline = tokio::time::Instant::now() + super::listener::PATIENCE;
+    // The next catalog is in force before the last reset comes.
+    while !world.feed().is_settled() || columns(&world) == 2 {
+        assert!(tokio::time::Instant::now() < deadline);
+        let told = one.heard().await;
+        resets += told.iter().filter(|it| *it == "reset t schema").count();
+    }
+    let told = one.heard().await;
+    resets += told.iter().filter(|it| *it == "reset t schema").count();
+    assert!(
+        resets >= 1,
+        "the first came before the catalog was read again"
+    );
+    world.finish().await;
+}
