@@ -3,6 +3,7 @@
 //! The only place that joins PostgreSQL with a channel. Knows neither HTTP nor transports.
 
 use crate::{
+    catalog::Resource,
     channel::{ChannelId, Hub, Priority, RequestId, RequestLane},
     error::{Error, Result},
     identity::Identity,
@@ -119,21 +120,24 @@ async fn read(
     let mut stream = unless_cancelled(lane, database.stream(identity, query)).await?;
     let position = stream.position.clone();
     lane.snapshot_taken(position.version);
-    let prefix = row_prefix(
-        lane.request_id().as_str(),
-        &query.resource().name,
-        position.version,
-        query.is_partial(),
-    );
+    let id = lane.request_id().clone();
+    let prefix = |resource: &Resource, partial| {
+        row_prefix(id.as_str(), &resource.name, position.version, partial)
+    };
     let mut buffer = RowBuffer {
-        prefix,
+        prefix: prefix(query.resource(), query.is_partial()),
         suffix: ROW_SUFFIX,
         ..RowBuffer::default()
     };
-    while next(lane, &mut stream, &mut buffer).await? > 0 {
-        lane.rows(take(&mut buffer)).await?;
+    loop {
+        while next(lane, &mut stream, &mut buffer).await? > 0 {
+            lane.rows(take(&mut buffer)).await?;
+        }
+        match unless_cancelled(lane, stream.advance()).await? {
+            Some(part) => buffer.prefix = prefix(&part.resource, part.partial),
+            None => return Ok(position),
+        }
     }
-    Ok(position)
 }
 
 async fn next(lane: &RequestLane, stream: &mut RowStream, out: &mut RowBuffer) -> Result<usize> {

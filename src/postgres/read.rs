@@ -5,7 +5,7 @@ use super::{
     encode::RowEncoder,
     fault::{self, Speech},
     lease::Lease,
-    session::{self, Failure, Settings},
+    session::{self, Failure, Settings, Then},
     sql::{self, Rendered},
 };
 use crate::{
@@ -20,6 +20,7 @@ use futures_util::Stream;
 use std::{
     collections::VecDeque,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -99,11 +100,32 @@ pub struct RowStream {
     speech: Speech,
     /// How long PostgreSQL may say nothing.
     patience: Duration,
+    /// What comes behind these rows, in the same transaction.
+    parts: VecDeque<Included>,
+}
+
+/// Related rows that come behind the rows of a query, with the statement for them.
+#[derive(Clone)]
+struct Included {
+    resource: Arc<Resource>,
+    partial: bool,
+    statement: Statement,
+}
+
+/// Which rows a stream gives next.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Their resource.
+    pub resource: Arc<Resource>,
+    /// Whether they are less than whole rows of it.
+    pub partial: bool,
 }
 
 enum Source {
     /// Still coming, on a connection that is ours until the end.
     Live(Pin<Box<tokio_postgres::RowStream>>, Box<Lease>),
+    /// Read to their end; others follow on the connection.
+    Between(Box<Lease>),
     /// All here, the connection given back.
     Held(VecDeque<Row>),
 }
@@ -150,17 +172,63 @@ impl RowStream {
     fn poll_row(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Row>>> {
         let (rows, lease) = match &mut self.source {
             Source::Held(rows) => return Poll::Ready(rows.pop_front().map(Ok)),
+            Source::Between(_) => return Poll::Ready(None),
             Source::Live(rows, lease) => (rows, lease),
         };
         let row = ready!(rows.as_mut().poll_next(context));
-        let ended = !matches!(row, Some(Ok(_)));
+        let ended = row.is_none();
+        let failed = matches!(row, Some(Err(_)));
         let row = row.map(|row| row.map_err(|error| fault::fault(error, self.speech)));
-        if ended {
-            // The transaction's end was sent along with the statement.
-            lease.idle();
-            self.source = Source::Held(VecDeque::new());
+        if ended || failed {
+            if self.parts.is_empty() {
+                // The transaction's end was sent along with the statement.
+                lease.idle();
+            }
+            let source = std::mem::replace(&mut self.source, Source::Held(VecDeque::new()));
+            // Of a failure in the middle, the lease ends the transaction with the connection.
+            if let (Source::Live(_, lease), true) = (source, ended && !self.parts.is_empty()) {
+                self.source = Source::Between(lease);
+            }
         }
         Poll::Ready(row)
+    }
+
+    /// Once these rows have been read to their end, goes on to the related rows that come behind them;
+    /// `None`: there are no more.
+    ///
+    /// # Errors
+    /// As PostgreSQL says.
+    pub async fn advance(&mut self) -> Result<Option<Part>> {
+        let Some(Included {
+            resource,
+            partial,
+            statement,
+        }) = self.parts.pop_front()
+        else {
+            return Ok(None);
+        };
+        let source = std::mem::replace(&mut self.source, Source::Held(VecDeque::new()));
+        let Source::Between(mut lease) = source else {
+            return Err(Error::internal(
+                "related rows come before others have ended",
+            ));
+        };
+        let then = match self.parts.is_empty() {
+            true => Then::End,
+            false => Then::More,
+        };
+        let read = session::read_more(&mut lease, &statement.rendered, statement.speech, then);
+        let Ok(read) = tokio::time::timeout(self.patience, read).await else {
+            return Err(too_slow());
+        };
+        let (rows, prepared) = read?;
+        if let Err(error) = statement.encoder.check(prepared.columns()) {
+            return Err(Inner::altered(error));
+        }
+        self.encoder = statement.encoder;
+        self.speech = statement.speech;
+        self.source = Source::Live(Box::pin(rows), lease);
+        Ok(Some(Part { resource, partial }))
     }
 
     /// Reads all rows now, if they are few; `None` if they are not, and then the statement has been
@@ -203,17 +271,65 @@ impl std::fmt::Debug for RowStream {
 pub(super) async fn list(database: &Inner, identity: &Identity, query: &Query) -> Result<Listing> {
     let statement = render(query, identity)?;
     let timeout = database.statement_timeout;
-    let mut stream = open(database, identity, statement, Via::Plain, timeout).await?;
+    let parts = related(query, identity)?;
+    let mut stream = open(database, identity, statement, parts, Via::Plain, timeout).await?;
     let mut out = RowBuffer {
         suffix: b",",
         ..RowBuffer::default()
     };
+    let named = query.includes();
+    if named {
+        // One object, with an array for each resource.
+        out.bytes.extend_from_slice(b"{");
+        append_name(&query.resource, &mut out.bytes);
+    }
     out.bytes.extend_from_slice(b"[");
+    let rows = append_rows(database, &mut stream, &mut out).await?;
+    let mut relation = query.resource.relation;
+    while let Some(part) = stream.advance().await? {
+        // Rows of the query's own resource follow its own ones in their array.
+        if part.resource.relation != relation {
+            relation = part.resource.relation;
+            close(&mut out.bytes);
+            out.bytes.extend_from_slice(b",");
+            append_name(&part.resource, &mut out.bytes);
+            out.bytes.extend_from_slice(b"[");
+        }
+        append_rows(database, &mut stream, &mut out).await?;
+    }
+    close(&mut out.bytes);
+    if named {
+        out.bytes.extend_from_slice(b"}");
+    }
+    Ok(Listing {
+        body: out.bytes.freeze(),
+        rows,
+        position: stream.position,
+    })
+}
+
+/// Appends the name of an array and what stands behind it.
+fn append_name(resource: &Resource, out: &mut BytesMut) {
+    let name = serde_json::Value::from(&*resource.name).to_string();
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b":");
+}
+
+/// Ends an array of rows, each of which has a comma behind it.
+fn close(out: &mut BytesMut) {
+    if out.last() == Some(&b',') {
+        out.truncate(out.len() - 1);
+    }
+    out.extend_from_slice(b"]");
+}
+
+/// Appends the rows that a stream gives, to their end; says how many.
+async fn append_rows(database: &Inner, stream: &mut RowStream, out: &mut RowBuffer) -> Result<u64> {
     let mut count = 0;
     loop {
-        let rows = stream.next(&mut out).await?;
+        let rows = stream.next(out).await?;
         if rows == 0 {
-            break;
+            return Ok(count);
         }
         count += rows as u64;
         out.ends.clear();
@@ -228,22 +344,14 @@ pub(super) async fn list(database: &Inner, identity: &Identity, query: &Query) -
             .with_hint("Set a limit, select fewer columns, or ask for the rows one by one with a Request-Id."));
         }
     }
-    if count > 0 {
-        out.bytes.truncate(out.bytes.len() - 1);
-    }
-    out.bytes.extend_from_slice(b"]");
-    Ok(Listing {
-        body: out.bytes.freeze(),
-        rows: count,
-        position: stream.position,
-    })
 }
 
 /// One row by its key.
 pub(super) async fn item(database: &Inner, identity: &Identity, query: &Query) -> Result<Item> {
     let statement = render(query, identity)?;
     let timeout = database.statement_timeout;
-    let mut stream = open(database, identity, statement, Via::Plain, timeout).await?;
+    let parts = VecDeque::new();
+    let mut stream = open(database, identity, statement, parts, Via::Plain, timeout).await?;
     let row = std::future::poll_fn(|context| stream.poll_row(context)).await;
     let row = row
         .transpose()?
@@ -273,16 +381,36 @@ pub(super) async fn stream(
     query: &Query,
 ) -> Result<RowStream> {
     let statement = render(query, identity)?;
-    if query.rows_max().is_some_and(|rows| rows <= SMALL_ROWS_MAX) {
+    let parts = related(query, identity)?;
+    let small = query.rows_max().is_some_and(|rows| rows <= SMALL_ROWS_MAX);
+    // How many related rows there are, the query does not tell.
+    if small && parts.is_empty() {
         let timeout = database.statement_timeout;
-        let small = open(database, identity, statement.clone(), Via::Plain, timeout).await?;
+        let parts = VecDeque::new();
+        let small = open(
+            database,
+            identity,
+            statement.clone(),
+            parts,
+            Via::Plain,
+            timeout,
+        )
+        .await?;
         if let Some(held) = small.hold().await? {
             return Ok(held);
         }
     }
     // How long the statement takes is up to the reader: the clock runs in `RowStream::next`, while we
     // wait for PostgreSQL and not while the reader makes us wait.
-    open(database, identity, statement, Via::Streams, Duration::ZERO).await
+    open(
+        database,
+        identity,
+        statement,
+        parts,
+        Via::Streams,
+        Duration::ZERO,
+    )
+    .await
 }
 
 /// How PostgreSQL would run a query.
@@ -295,7 +423,8 @@ pub(super) async fn explain(
     statement.rendered.sql.insert_str(0, "explain ");
     statement.encoder = RowEncoder::new([]);
     let timeout = database.statement_timeout;
-    let mut stream = open(database, identity, statement, Via::Plain, timeout).await?;
+    let parts = VecDeque::new();
+    let mut stream = open(database, identity, statement, parts, Via::Plain, timeout).await?;
     let mut plan = String::new();
     while let Some(row) = std::future::poll_fn(|context| stream.poll_row(context)).await {
         plan.push_str(row?.get(0));
@@ -327,6 +456,23 @@ fn render(query: &Query, identity: &Identity) -> Result<Statement> {
     })
 }
 
+/// The related rows that come behind a query's own.
+fn related(query: &Query, identity: &Identity) -> Result<VecDeque<Included>> {
+    let parts = query.parts().into_iter().map(|part| {
+        let (rendered, encoder) = sql::included(query, &part, &identity.organization)?;
+        Ok(Included {
+            partial: part.is_partial(query),
+            statement: Statement {
+                rendered,
+                encoder,
+                speech: speech(&part.resource),
+            },
+            resource: part.resource,
+        })
+    });
+    parts.collect()
+}
+
 /// A view's expressions run on rows that the caller may not see, before the fence can hold them back,
 /// and their errors quote values.
 pub(super) fn speech(resource: &Resource) -> Speech {
@@ -341,6 +487,7 @@ async fn open(
     database: &Inner,
     identity: &Identity,
     statement: Statement,
+    parts: VecDeque<Included>,
     via: Via,
     statement_timeout: Duration,
 ) -> Result<RowStream> {
@@ -366,7 +513,14 @@ async fn open(
         };
         // PostgreSQL may say nothing at all until it has its first rows. Dropping the lease cancels
         // the statement.
-        let reading = session::read(&mut lease, settings, &statement.rendered, statement.speech);
+        let then = match parts.is_empty() {
+            true => Then::End,
+            false => Then::More,
+        };
+        let Statement {
+            rendered, speech, ..
+        } = &statement;
+        let reading = session::read(&mut lease, settings, rendered, *speech, then);
         let Ok(reading) = tokio::time::timeout(patience, reading).await else {
             return Err(too_slow());
         };
@@ -387,6 +541,7 @@ async fn open(
             source: Source::Live(Box::pin(reading.rows), Box::new(lease)),
             speech: statement.speech,
             patience: database.statement_timeout,
+            parts,
         });
     }
 }

@@ -69,6 +69,25 @@ impl Reading {
     }
 }
 
+/// What becomes of a transaction behind a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    /// It ends: that is sent along.
+    End,
+    /// Another query follows in it, [`read_more`].
+    More,
+}
+
+impl Then {
+    /// What is sent behind the query.
+    fn sql(self) -> &'static str {
+        match self {
+            Self::End => END,
+            Self::More => "",
+        }
+    }
+}
+
 /// Runs one query in a read-only transaction of its own: one round trip, or two the first time that
 /// this connection sees the statement. The transaction's end is sent along, so that the connection
 /// is free as soon as the last row has been read.
@@ -77,6 +96,7 @@ pub(super) async fn read(
     settings: Settings<'_>,
     query: &Rendered,
     speech: Speech,
+    then: Then,
 ) -> Result<Reading, Failure> {
     let begin = lease.statement(SETTINGS).await.map_err(stale)?;
     let (began, told, rows) = match lease.prepared(&query.sql) {
@@ -87,7 +107,7 @@ pub(super) async fn read(
                 lease.batch_execute(BEGIN_READ),
                 set(lease, &begin, settings),
                 lease.query_raw(&statement, &query.parameters),
-                lease.simple_query_raw(END),
+                lease.simple_query_raw(then.sql()),
             );
             (began, told, rows.map(|rows| (rows, statement)))
         }
@@ -106,12 +126,12 @@ pub(super) async fn read(
                     let (rows, _) = tokio::join!(
                         biased;
                         lease.query_raw(&statement, &query.parameters),
-                        lease.simple_query_raw(END),
+                        lease.simple_query_raw(then.sql()),
                     );
                     rows.map(|rows| (rows, statement))
                 }
                 Err(error) => {
-                    let _ = lease.simple_query_raw(END).await;
+                    let _ = lease.simple_query_raw(then.sql()).await;
                     Err(error)
                 }
             };
@@ -119,8 +139,11 @@ pub(super) async fn read(
         }
     };
     if rows.is_err() {
-        // Nothing runs any more, and the transaction's end is on its way behind.
-        lease.idle();
+        match then {
+            // Nothing runs any more, and the transaction's end is on its way behind.
+            Then::End => lease.idle(),
+            Then::More => roll_back(lease).await,
+        }
     }
     let snapshot = confirm(began, told, settings.identity)?;
     match rows {
@@ -132,6 +155,32 @@ pub(super) async fn read(
         Err(error) => {
             lease.forget(&query.sql);
             Err(refused(error, speech))
+        }
+    }
+}
+
+/// Runs the next query of a transaction whose last one has been read to its end.
+pub(super) async fn read_more(
+    lease: &mut Lease,
+    query: &Rendered,
+    speech: Speech,
+    then: Then,
+) -> Result<(RowStream, Statement), Error> {
+    let rows = async {
+        let statement = lease.statement(&query.sql).await?;
+        let (rows, _) = tokio::join!(
+            biased;
+            lease.query_raw(&statement, &query.parameters),
+            lease.simple_query_raw(then.sql()),
+        );
+        Ok((rows?, statement))
+    };
+    match rows.await {
+        Ok(read) => Ok(read),
+        Err(error) => {
+            roll_back(lease).await;
+            lease.forget(&query.sql);
+            Err(refused(error, speech).into())
         }
     }
 }
@@ -343,7 +392,7 @@ pub(super) async fn read_whole(
     settings: Settings<'_>,
     query: &Rendered,
 ) -> Result<(Snapshot, Vec<Row>), Failure> {
-    let reading = read(lease, settings, query, Speech::Guarded).await?;
+    let reading = read(lease, settings, query, Speech::Guarded, Then::End).await?;
     let rows = collect(reading.rows).await;
     // The transaction's end was sent along with the statement.
     lease.idle();

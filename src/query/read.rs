@@ -1,6 +1,7 @@
 //! A read: which rows of which resource, which of their columns, in which order.
 
 pub(crate) mod embed;
+pub(crate) mod include;
 
 use super::{
     grammar, key,
@@ -13,6 +14,7 @@ use crate::{
     error::{Error, Kind, Result},
 };
 use embed::{Embedding, Related};
+use include::Way;
 use std::sync::Arc;
 
 /// A read whose every name and value has been checked against the catalog and the role's rights.
@@ -31,6 +33,8 @@ pub struct Query {
     pub(crate) embeds: Vec<Embedding>,
     /// Of which related rows there have to be some, or none.
     pub(crate) related: Vec<Related>,
+    /// The ways to related rows beside the rows.
+    pub(crate) ways: Vec<Way>,
     /// Whether an answer has an entity tag.
     pub(crate) etag: bool,
     partial: bool,
@@ -81,7 +85,9 @@ impl Query {
         let allowed = access.resource(resource)?;
         let syntax = grammar::read(query_string)?;
         only_rows(&syntax)?;
-        Self::plan(access, &allowed, &syntax, 0)
+        let mut query = Self::plan(access, &allowed, &syntax, 0)?;
+        query.ways = include::ways(access, &allowed.resource, &syntax.include)?;
+        Ok(query)
     }
 
     /// A read of a resource, or, at a depth of embedding, of related rows.
@@ -185,6 +191,7 @@ impl Query {
             offset: 0,
             embeds: Vec::new(),
             related: Vec::new(),
+            ways: Vec::new(),
             etag: false,
             item: false,
         })
@@ -265,7 +272,6 @@ pub(super) fn only_select(syntax: &Syntax) -> Result<()> {
 /// Refuses what nobody plans yet.
 fn only_rows(syntax: &Syntax) -> Result<()> {
     let unplanned = [
-        (!syntax.include.is_empty(), "\"include\""),
         (syntax.after.is_some(), "\"after\""),
         (syntax.modified_since.is_some(), "\"modified_since\""),
         (syntax.columns.is_some(), "\"columns\""),

@@ -234,7 +234,7 @@ fn here(embed: &Embedding) -> impl Iterator<Item = usize> {
 }
 
 /// Appends that columns of two rows are equal.
-fn same(
+pub(super) fn same(
     writer: &mut Writer,
     (left, left_alias): (&Resource, &str),
     (right, right_alias): (&Resource, &str),

@@ -3,12 +3,14 @@
 mod embed;
 mod fence;
 mod identifier;
+mod include;
 mod refer;
 mod select;
 mod write;
 mod writer;
 
 pub(crate) use identifier::identifier;
+pub(crate) use include::included;
 pub(crate) use select::select;
 pub(crate) use write::{Fenced, Returning};
 pub(crate) use writer::{Rendered, Writer};

@@ -97,7 +97,8 @@ pub(super) fn embeddings(
         .collect()
 }
 
-fn embedding(
+/// One embedding; `syntax` is what is said of its rows.
+pub(super) fn embedding(
     access: &Access,
     origin: &Resource,
     embed: &Embed,
