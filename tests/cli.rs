@@ -6,6 +6,7 @@ mod dev;
 mod serve;
 mod settings;
 mod token;
+mod types;
 mod uninstall;
 
 use std::{

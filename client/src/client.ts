@@ -10,6 +10,7 @@ import { type Asks, Query, type Spec, path } from "./query.ts";
 import { type RequestFigures, Requests } from "./requests.ts";
 import { type Keys, Store, keyText } from "./store.ts";
 import { Link } from "./tabs.ts";
+import type { Fetch } from "./transport/attach.ts";
 import {
   type ChangeEvent, type DoneEvent, type ErrorEvent, type Key, type OpenEvent, type ResetEvent, type Row,
   type RowEvent, type ServerEvent,
@@ -43,7 +44,7 @@ export interface Options {
   warmQueriesMax?: number;
   transports?: readonly Via[];
   connectTimeoutMs?: number;
-  fetch?: typeof fetch;
+  fetch?: Fetch;
   WebSocket?: typeof WebSocket;
   indexedDB?: IDBFactory;
 }
@@ -614,7 +615,11 @@ export class Client<S extends Resources = AnyResources> implements Asks {
         const { onState } = this.store;
         this.store.onState = undefined;
         this.store.batch(() => {
-          for (const [, , version, row] of rows) this.store.row(resource, version, row, JSON.stringify(row).length);
+          for (const [, , version, row] of rows) {
+            const bytes = JSON.stringify(row).length;
+            this.figures.bytesSaved += bytes;
+            this.store.row(resource, version, row, bytes);
+          }
         });
         this.store.onState = onState;
         this.store.requestEnded(reading);

@@ -3,7 +3,7 @@
  * Hands on what the channel carries as text; what the events mean is others' business.
  */
 import { type Effect, INITIAL, type MachineEvent, type State, type Via, backoffMs, step } from "./machine.ts";
-import type { Attached, Transport } from "./transport/attach.ts";
+import type { Attached, Fetch, Transport } from "./transport/attach.ts";
 import { poll } from "./transport/poll.ts";
 import { sse } from "./transport/sse.ts";
 import { websocket } from "./transport/websocket.ts";
@@ -15,7 +15,7 @@ export interface ConnectionOptions {
   base: string;
   channel: string;
   token: TokenSource;
-  fetch: typeof fetch;
+  fetch: Fetch;
   WebSocket: typeof WebSocket | undefined;
   resources: readonly string[] | undefined;
   /** Limits the transports, for networks whose ways are known and for tests. */

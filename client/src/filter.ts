@@ -101,6 +101,9 @@ export function compare(a: unknown, b: unknown): number {
     const x = moment(a), y = x && moment(b);
     return x && y ? x[0] - y[0] || x[1] - y[1] : compareText(a, b);
   }
+  // The stand-in for a key that the database will give comes after all that it has given.
+  if (typeof a === "number" && typeof b === "string") return -1;
+  if (typeof a === "string" && typeof b === "number") return 1;
   throw new NotLocal();
 }
 

@@ -255,7 +255,7 @@ export class LiveQuery<R extends object = Row> {
     this.#sorted = [];
     this.#index.clear();
     for (const [key, row] of this.host.store.rows(this.spec.resource)) {
-      if (!this.#belongs(row)) continue;
+      if (!this.#belongs(key, row)) continue;
       this.#sorted.push({ key, row });
       this.#index.set(key, row);
     }
@@ -266,8 +266,14 @@ export class LiveQuery<R extends object = Row> {
     return compareRows(this.#orders, a, b);
   }
 
-  #belongs(row: Row): boolean {
-    return matches(this.spec.filters, row) && (!this.#horizon || this.#compare(row, this.#horizon) <= 0);
+  #belongs(key: string, row: Row): boolean {
+    try {
+      return matches(this.spec.filters, row) && (!this.#horizon || this.#compare(row, this.#horizon) <= 0);
+    } catch (error) {
+      // What is drawn here need not have all columns; the row that replaces it will.
+      if (this.host.store.base(this.spec.resource, key)?.row !== row) return false;
+      throw error;
+    }
   }
 
   /** Takes a row from its place and puts it where it belongs now. */
@@ -280,7 +286,7 @@ export class LiveQuery<R extends object = Row> {
       this.#sorted.splice(at, 1);
       this.#index.delete(key);
     }
-    if (!now || !this.#belongs(now)) return;
+    if (!now || !this.#belongs(key, now)) return;
     this.#sorted.splice(this.#find(now), 0, { key, row: now });
     this.#index.set(key, now);
     this.#shorten();

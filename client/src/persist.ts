@@ -11,7 +11,7 @@ const FORMAT = 1;
 const ROWS_MAX = 100_000;
 const FLUSH_MS = 150;
 
-type Stored = [resource: string, key: string, version: number, row: Row, bytes: number];
+type Stored = [resource: string, key: string, version: number, row: Row];
 
 /** A write as it is kept until it has run. */
 export interface KeptAction {
@@ -40,7 +40,7 @@ export class Persist {
 
   #database: IDBDatabase | undefined;
   /** States not yet kept, with the sequence at which they came. */
-  #dirty = new Map<string, { resource: string; key: string; version: number; row: Row | undefined; bytes: number; at: number }>();
+  #dirty = new Map<string, { resource: string; key: string; version: number; row: Row | undefined; at: number }>();
   #coverages = new Map<string, Coverage | null>();
   #sequence = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -103,9 +103,9 @@ export class Persist {
   }
 
   /** A state of a row that came; `undefined` is its absence. */
-  state(resource: string, key: string, version: number, row: Row | undefined, bytes = 0): void {
+  state(resource: string, key: string, version: number, row: Row | undefined): void {
     if (!this.#database) return;
-    this.#dirty.set(`${resource}\n${key}`, { resource, key, version, row, bytes, at: this.#sequence });
+    this.#dirty.set(`${resource}\n${key}`, { resource, key, version, row, at: this.#sequence });
     this.#soon();
   }
 
@@ -227,8 +227,8 @@ export class Persist {
         queries.delete(IDBKeyRange.bound(`/resources/${resource}`, `/resources/${resource}@`));
       }
     }
-    for (const { resource, key, version, row, bytes } of dirty) {
-      if (row) rows.put([resource, key, version, row, bytes] satisfies Stored, [resource, key]);
+    for (const { resource, key, version, row } of dirty) {
+      if (row) rows.put([resource, key, version, row] satisfies Stored, [resource, key]);
       else rows.delete([resource, key]);
     }
     for (const [name, coverage] of coverages) {

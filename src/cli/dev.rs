@@ -13,6 +13,7 @@ use clap::{Args, ValueEnum};
 use rowcast::{
     config::{Config, Secret, Tenancy},
     error::{Error, Kind, Result},
+    http::Page,
     postgres::{
         helpdesk,
         local::{LocalServer, Options},
@@ -31,6 +32,9 @@ use tokio::net::TcpListener;
 
 /// Where the data are kept unless --data-dir says otherwise.
 pub(super) const DATA_FOLDER: &str = ".rowcast";
+
+/// Where the page is once it has been built, seen from the project's folder.
+const PAGE_FOLDER: &str = "client/demo/dist";
 
 const SECRET_FILE: &str = "jwt_secret";
 const SIZE_FILE: &str = "size";
@@ -74,6 +78,9 @@ pub(super) struct Dev {
     /// The folder of PostgreSQL's programs [default: looked for in the usual places]
     #[arg(long, value_name = "FOLDER")]
     pg_bin: Option<PathBuf>,
+    /// The folder of the built page, which is served at / with tokens for it at /demo.json
+    #[arg(long, value_name = "FOLDER", default_value = PAGE_FOLDER)]
+    page_dir: PathBuf,
     #[command(flatten)]
     file: ConfigFile,
 }
@@ -110,8 +117,10 @@ impl Dev {
             outcome = stop.wait() => return Ok(outcome),
         };
         let hello = Hello::new(&config, postgres, size, &self.data_dir)?;
-        let ready = |address| terminal::print(&hello.at(address));
-        serve::serve(config, listener, stop, ready).await
+        let page = Page::new(self.page_dir.clone(), hello.document());
+        let has_page = self.page_dir.join("index.html").exists();
+        let ready = |address| terminal::print(&hello.at(address, has_page));
+        serve::serve(config, listener, Some(page), stop, ready).await
     }
 
     fn options(&self) -> Options {
@@ -257,12 +266,33 @@ impl Hello {
         })
     }
 
-    fn at(&self, address: SocketAddr) -> String {
+    /// What the page begins with: as whom it may call.
+    fn document(&self) -> String {
+        let users = DEMO_USERS.iter().zip(&self.tokens);
+        let users = users.map(|((organization, user, about), token)| {
+            serde_json::json!({
+                "organization": organization.to_string(),
+                "user": user.to_string(),
+                "about": about,
+                "token": token,
+            })
+        });
+        serde_json::json!({ "users": users.collect::<Vec<_>>() }).to_string()
+    }
+
+    fn at(&self, address: SocketAddr, has_page: bool) -> String {
         let server = format!("http://{address}");
         let mut text = format!(
             "\nrowcast is up: {}\n\n  address    {server}\n  database   {}\n",
             self.about, self.url
         );
+        let _ = match has_page {
+            true => writeln!(text, "  page       {server}/"),
+            false => writeln!(
+                text,
+                "  page       not built: npm ci --prefix client && npm run build --prefix client"
+            ),
+        };
         let _ = writeln!(text, "\nTokens, good for {TOKEN_DAYS} days:");
         for ((organization, user, about), token) in DEMO_USERS.iter().zip(&self.tokens) {
             let _ = write!(

@@ -10,6 +10,7 @@ mod duration;
 mod serve;
 mod terminal;
 mod token;
+mod types;
 mod uninstall;
 
 use clap::{Args, Parser, Subcommand};
@@ -63,6 +64,8 @@ enum Command {
     Token(token::Token),
     /// Show what would be exposed, what not and why; exit 1 if something is wrong
     Check(check::Check),
+    /// Write the types of what is exposed, for callers in TypeScript
+    Types(types::Types),
     /// Remove everything of rowcast's from a database
     Uninstall(uninstall::Uninstall),
 }
@@ -132,6 +135,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Demo(command) => on_runtime(command.run()),
         Command::Token(command) => command.run(),
         Command::Check(command) => on_runtime(command.run()),
+        Command::Types(command) => on_runtime(command.run()),
         Command::Uninstall(command) => on_runtime(command.run()),
     };
     match outcome {

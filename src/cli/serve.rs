@@ -6,6 +6,7 @@ use clap::Args;
 use rowcast::{
     config::Config,
     error::{Error, Kind, Result},
+    http::Page,
     server::Server,
 };
 use std::net::SocketAddr;
@@ -48,7 +49,7 @@ impl Serve {
         let mut stop = Stop::install()?;
         let listener = bind(&config.server.listen).await?;
         // The server logs where it listens.
-        serve(config, listener, &mut stop, |_| ()).await
+        serve(config, listener, None, &mut stop, |_| ()).await
     }
 }
 
@@ -56,12 +57,19 @@ impl Serve {
 pub(super) async fn serve(
     config: Config,
     listener: TcpListener,
+    page: Option<Page>,
     stop: &mut Stop,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<Outcome> {
     raise_open_files();
+    let start = async {
+        match page {
+            Some(page) => Server::start_with_page(config, listener, page).await,
+            None => Server::start(config, listener).await,
+        }
+    };
     let running = tokio::select! {
-        running = Server::start(config, listener) => running?,
+        running = start => running?,
         outcome = stop.wait() => return Ok(outcome),
     };
     ready(running.address());

@@ -14,6 +14,7 @@ mod head;
 mod health;
 mod issue;
 mod long_poll;
+mod page;
 mod passes;
 mod preferences;
 mod reader;
@@ -32,6 +33,7 @@ pub use channels::Channels;
 pub use connection::Connection;
 pub use credentials::Callers;
 pub use health::Readiness;
+pub use page::Page;
 pub use reads::Reads;
 pub use reply::{
     ACTION_ID, CHANNEL_ID, CURSOR, IDEMPOTENCY_REPLAYED, NEXT, PREFER, PREFERENCE_APPLIED,
@@ -71,6 +73,7 @@ pub struct Handlers {
     pub progress: Arc<Progress>,
     pub callers: Arc<Callers>,
     pub readiness: Arc<Readiness>,
+    pub page: Option<Arc<Page>>,
 }
 
 #[rustfmt::skip] // One line for each route, so that it reads as a table.
@@ -142,5 +145,9 @@ pub fn routes(limits: &Limits, to: &Handlers) -> BoxedFilter<(Response,)> {
     let own = first_of([
         channel_routes, request_routes, pass_routes, batch_routes, health_routes, own_names(),
     ]);
-    first_of([own, list_routes, item_routes, nowhere()])
+    let all = first_of([own, list_routes, item_routes, nowhere()]);
+    match &to.page {
+        Some(page) => page::routes(page).or(all).unify().boxed(),
+        None => all,
+    }
 }

@@ -10,7 +10,9 @@ use crate::{
     config::Config,
     error::{Error, Kind, Result},
     feed::{self, FeedHandle, Liveness},
-    http::{self, Asynchronous, Callers, Channels, Handlers, Progress, Readiness, Reads, Writes},
+    http::{
+        self, Asynchronous, Callers, Channels, Handlers, Page, Progress, Readiness, Reads, Writes,
+    },
     identity::Verifier,
     postgres::{Connections, Database},
     request::Requests,
@@ -41,6 +43,19 @@ impl Server {
         Self::start_with(config, listener, |hub| Arc::new(Local::new(hub))).await
     }
 
+    /// As [`Server::start`], with a page at the root.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration or the database.
+    pub async fn start_with_page(
+        config: Config,
+        listener: TcpListener,
+        page: Page,
+    ) -> Result<Running> {
+        let broker = |hub| Arc::new(Local::new(hub)) as Arc<dyn Broker>;
+        Self::connect(config, listener, Some(Arc::new(page)), broker).await
+    }
+
     /// As [`Server::start`], with another broker between the feed and the channels of this hub: where
     /// a test does harm to what is announced.
     ///
@@ -51,11 +66,21 @@ impl Server {
         listener: TcpListener,
         broker: impl FnOnce(Arc<Hub>) -> Arc<dyn Broker>,
     ) -> Result<Running> {
+        Self::connect(config, listener, None, broker).await
+    }
+
+    async fn connect(
+        config: Config,
+        listener: TcpListener,
+        page: Option<Arc<Page>>,
+        broker: impl FnOnce(Arc<Hub>) -> Arc<dyn Broker>,
+    ) -> Result<Running> {
         let address = listener.local_addr().map_err(|error| {
             Error::new(Kind::CommandFailed, "the listener has no address").with_source(error)
         })?;
         let database = Database::connect(&config).await?;
-        match Self::serve(config, listener, address, database.clone(), broker).await {
+        let serving = Self::serve(config, listener, address, database.clone(), page, broker);
+        match serving.await {
             Ok(running) => Ok(running),
             Err(error) => {
                 database.close().await;
@@ -69,6 +94,7 @@ impl Server {
         listener: TcpListener,
         address: SocketAddr,
         database: Database,
+        page: Option<Arc<Page>>,
         broker: impl FnOnce(Arc<Hub>) -> Arc<dyn Broker>,
     ) -> Result<Running> {
         let prepared = feed::prepare(&database, &config).await?;
@@ -108,6 +134,7 @@ impl Server {
             progress: Arc::new(Progress::new(hub.clone(), callers.clone())),
             callers,
             readiness: Arc::new(readiness),
+            page,
         };
         let stack = stack::stack(&config, http::routes(&config.limits, &handlers))?;
         let capacity = Capacity::new(&config);

@@ -120,13 +120,47 @@ fn postgres(data: &Path) -> Option<i32> {
     kill(Pid::from_raw(id), None).is_ok().then_some(id)
 }
 
+/// At the root, with the tokens that were printed, and nothing but its own files.
+async fn the_page_is_served(dev: &Dev) {
+    let nobody = Client::new(dev.address(), None);
+    let index = nobody.get("/").expect(200).await;
+    assert!(index.text().contains("the page"), "{}", index.text());
+    assert_eq!(index.header("content-type"), "text/html; charset=utf-8");
+    assert!(dev.after("page       ").starts_with("http://"));
+    for missing in ["/page.js", "/..%2Fdata%2Fjwt_secret", "/index.html%00"] {
+        let answer = nobody.get(missing).send().await;
+        assert!(
+            matches!(answer.status.as_u16(), 400 | 401 | 404),
+            "{missing}: {}",
+            answer.status
+        );
+    }
+    let document = nobody.get("/demo.json").expect(200).await.json();
+    let tokens: Vec<&str> = document["users"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|user| user["token"].as_str().unwrap())
+        .collect();
+    assert_eq!(tokens.len(), 4);
+    assert!(tokens.iter().all(|token| dev.hello.contains(*token)));
+}
+
 #[tokio::test]
 async fn the_help_desk_is_up_with_one_command() {
     let folder = folder();
     let data = folder.path().join("data");
-    let dev = Dev::start(&data, &[]).await;
+    let page = folder.path().join("page");
+    fs::create_dir(&page).unwrap();
+    fs::write(
+        page.join("index.html"),
+        "<!doctype html><title>the page</title>",
+    )
+    .unwrap();
+    let dev = Dev::start(&data, &["--page-dir", page.to_str().unwrap()]).await;
     let clients = dev.clients();
     assert_eq!(clients.len(), 4, "{}", dev.hello);
+    the_page_is_served(&dev).await;
 
     for (client, organization) in clients.iter().zip([1, 1, 2, 3]) {
         let answer = client.get("/tickets?limit=3").send().await;

@@ -4,6 +4,9 @@
  */
 import type { Command } from "../wire.ts";
 
+/** The part of fetch that is used. */
+export type Fetch = (url: string, init?: RequestInit) => Promise<Response>;
+
 /** Where and how to attach. */
 export interface Attach {
   /** The server, without a slash at the end. */
@@ -16,7 +19,7 @@ export interface Attach {
   since?: string | undefined;
   /** Limits changes to these resources. */
   resources?: readonly string[] | undefined;
-  fetch: typeof fetch;
+  fetch: Fetch;
   WebSocket?: typeof WebSocket | undefined;
 }
 
