@@ -281,6 +281,8 @@ kinds! {
     FunctionUnknown = "RC224" "function-unknown" "There is no such function" as "PGRST202";
     /// More than one function takes these arguments.
     FunctionAmbiguous = "RC225" "function-ambiguous" "It is not clear which function is meant" as "PGRST203";
+    /// An operator, or an order, that a column's type does not have.
+    OperatorUnknown = "RC226" "operator-unknown" "The type has no such operator" as "42883";
     /// No relation of that name between two resources.
     RelationUnknown = "RC231" "relation-unknown" "There is no such relation" as "PGRST200";
     /// Several relations between two resources have that name.

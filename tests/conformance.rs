@@ -38,7 +38,12 @@ impl<'a> Case<'a> {
     }
 
     async fn run(&self, client: &Client) -> Vec<String> {
-        let mut call = client.request(self.method, self.path);
+        // A person writes what a client encodes.
+        let encoded = ["\"", "<", ">", "\\", "^", "`", "{", "|", "}"];
+        let path = encoded.iter().fold(self.path.to_owned(), |path, it| {
+            path.replace(it, &format!("%{:02X}", it.as_bytes()[0]))
+        });
+        let mut call = client.request(self.method, &path);
         for (name, value) in &self.headers {
             call = call.header(name, value);
         }

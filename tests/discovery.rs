@@ -341,7 +341,10 @@ async fn roles_have_their_rights_and_no_more() {
 
     let unknown = keeper.resource("cage").unwrap_err();
     assert_eq!(unknown.kind(), Kind::ResourceUnknown);
-    assert_eq!(unknown.hint(), Some("Perhaps you meant \"cages\"."));
+    assert_eq!(
+        unknown.hint(),
+        Some("Perhaps you meant the table 'zoo.cages'")
+    );
 
     for role in [
         "nobody_at_all",

@@ -59,15 +59,7 @@ impl Access {
     /// right on it at all, or if its row-level security would not bind the role.
     pub fn resource(&self, name: &str) -> Result<Allowed> {
         let Some(resource) = self.catalog.resource(name) else {
-            let error = Error::new(
-                Kind::ResourceUnknown,
-                format!("There is no resource {name:?}."),
-            );
-            let names = self.catalog.resources().map(|it| &*it.name);
-            return Err(match suggest::nearest(name, names) {
-                Some(nearest) => error.with_hint(format!("Perhaps you meant {nearest:?}.")),
-                None => error,
-            });
+            return Err(self.unknown(name));
         };
         let privileges = self
             .privileges(resource.relation)
@@ -83,6 +75,29 @@ impl Access {
             resource: resource.clone(),
             privileges: privileges.clone(),
         })
+    }
+
+    /// The answer to a name that no resource has, in PostgREST's words.
+    fn unknown(&self, name: &str) -> Error {
+        let in_public = self.catalog.resources().any(|it| &*it.schema == "public");
+        let schema = match self.catalog.resources().map(|it| &*it.schema).min() {
+            Some(first) if !in_public => first,
+            _ => "public",
+        };
+        let error = Error::new(
+            Kind::ResourceUnknown,
+            format!("There is no resource {name:?}."),
+        )
+        .with_message(format!(
+            "Could not find the table '{schema}.{name}' in the schema cache"
+        ));
+        let names = self.catalog.resources().map(|it| &*it.name);
+        match suggest::nearest(name, names) {
+            Some(nearest) => {
+                error.with_hint(format!("Perhaps you meant the table '{schema}.{nearest}'"))
+            }
+            None => error,
+        }
     }
 
     /// What the role may do with a relation, if it may do anything.

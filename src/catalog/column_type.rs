@@ -1,6 +1,7 @@
 //! The type of a column, as far as the encoder and the parameters need to know it.
 
-use std::sync::Arc;
+use super::oid;
+use std::sync::{Arc, LazyLock};
 
 /// A PostgreSQL type (`pg_type`), resolved down to its parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +33,34 @@ pub enum TypeKind {
     Other,
 }
 
+static TEXT: LazyLock<ColumnType> = LazyLock::new(|| ColumnType::base_type(oid::TEXT, "text"));
+static JSON: LazyLock<ColumnType> = LazyLock::new(|| ColumnType::base_type(oid::JSON, "json"));
+static JSONB: LazyLock<ColumnType> = LazyLock::new(|| ColumnType::base_type(oid::JSONB, "jsonb"));
+
 impl ColumnType {
+    /// `text`
+    pub fn text() -> &'static Self {
+        &TEXT
+    }
+
+    /// `json`
+    pub fn json() -> &'static Self {
+        &JSON
+    }
+
+    /// `jsonb`
+    pub fn jsonb() -> &'static Self {
+        &JSONB
+    }
+
+    fn base_type(oid: u32, name: &str) -> Self {
+        Self {
+            oid,
+            name: name.into(),
+            kind: TypeKind::Base,
+        }
+    }
+
     /// The type itself, or what a domain is over, however many domains deep.
     pub fn base(&self) -> &ColumnType {
         match &self.kind {

@@ -52,6 +52,8 @@ pub struct Catalog {
     pub hidden: Vec<Hidden>,
     /// What an operator should know; printed by `rowcast check`.
     pub remarks: Vec<Remark>,
+    /// Whether queries may have aggregates (`api.aggregates_enabled`).
+    pub aggregates_enabled: bool,
 }
 
 /// Something that an operator should know.
@@ -89,6 +91,7 @@ impl Catalog {
         Self {
             relations: HashMap::new(),
             functions: HashMap::new(),
+            aggregates_enabled: false,
             by_relation: resources
                 .iter()
                 .map(|it| (it.relation, it.clone()))

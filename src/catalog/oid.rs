@@ -33,5 +33,6 @@ pub const NUMERIC: u32 = 1700;
 pub const VOID: u32 = 2278;
 pub const UUID: u32 = 2950;
 pub const PG_LSN: u32 = 3220;
+pub const TSVECTOR: u32 = 3614;
 pub const JSONB: u32 = 3802;
 pub const XID8: u32 = 5069;

@@ -210,6 +210,9 @@ section! {
         functions: Vec<String> = Vec::new(),
         /// Whether callers may undo their writes with `Prefer: tx=rollback`, as tests do.
         tx_rollback: bool = false,
+        /// Whether queries may have aggregates (`count()`, `sum()`, `avg()`, `min()`, `max()`), of which
+        /// each may cost as much as its table is large.
+        aggregates_enabled: bool = false,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     parameters::decode_segment,
-    read::{Check, Condition, equal},
+    read::{Condition, equal},
 };
 use crate::{
     catalog::{Allowed, Resource},
@@ -37,10 +37,7 @@ pub(super) fn conditions(allowed: &Allowed, id: &str) -> Result<Vec<Condition>> 
                 format!("The role may not read {:?}, the key.", &*column.name),
             ));
         }
-        conditions.push(Condition {
-            column: *index,
-            check: Check::Equal(equal(column, &text)?),
-        });
+        conditions.push(Condition::equal(*index, equal(column, &text)?));
     }
     Ok(conditions)
 }

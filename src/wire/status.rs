@@ -23,6 +23,7 @@ pub fn status(kind: Kind) -> StatusCode {
         Kind::RouteUnknown
         | Kind::ResourceUnknown
         | Kind::FunctionUnknown
+        | Kind::OperatorUnknown
         | Kind::RowUnknown
         | Kind::RequestUnknown
         | Kind::ChannelUnknown => StatusCode::NOT_FOUND,

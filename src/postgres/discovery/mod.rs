@@ -32,7 +32,9 @@ use std::{
 /// `DatabaseUnavailable`, or as PostgreSQL says.
 pub(super) async fn discover(connection: &Connection, config: &Config) -> Result<Catalog> {
     let found = rows::find(connection, &config.database.schemas).await?;
-    Ok(Discovery::new(config, found).catalog())
+    let mut catalog = Discovery::new(config, found).catalog();
+    catalog.aggregates_enabled = config.api.aggregates_enabled;
+    Ok(catalog)
 }
 
 /// What a role may do with the resources of a catalog.

@@ -62,7 +62,7 @@ impl<'a> Parent<'a> {
         } else {
             let all = writer.alias('r');
             writer.sql("select ");
-            let columns = 1..=select::outputs(&embed.query).len();
+            let columns = 1..=select::all(&embed.query).len();
             writer.separated(", ", columns, |writer, number| {
                 let column = format!("c{number}");
                 writer
@@ -162,6 +162,7 @@ impl<'a> Parent<'a> {
         writer.sql("select ");
         select::items(writer, rows, &spreads, labels)?;
         self.from(writer, embed, &alias, &spreads)?;
+        select::group(writer, query);
         select::order(writer, rows)?;
         select::cut(writer, query);
         // What is related to one row is one row; only a view could show more, whatever its keys say.

@@ -1,13 +1,20 @@
 //! Queries as SQL, with the fence between organizations as a security barrier.
 
-use super::{Rendered, Writer, embed::Parent, fence};
+use super::{
+    Rendered, Writer,
+    condition::{condition, is_harmless, place},
+    embed::Parent,
+    fence,
+};
 use crate::{
-    catalog::Column,
+    catalog::Resource,
     error::Result,
     identity::OrganizationId,
     postgres::encode::{Encoding, RowEncoder},
-    query::read::{Check, Condition, Order, Query, embed::Embedding},
-    query::syntax::{Nulls, State},
+    query::{
+        read::{Order, Output, Query, Source, embed::Embedding},
+        syntax::{Aggregate, Nulls},
+    },
 };
 use std::sync::Arc;
 
@@ -16,11 +23,13 @@ pub(super) const ROW: &str = "t";
 
 /// One column of the rows that a query answers.
 #[derive(Debug, Clone)]
-pub(super) struct Output {
+pub(super) struct Item {
     /// What it is called in the row.
     pub(super) name: Arc<str>,
     /// How its value travels, where it stands in the outermost select list.
     pub(super) encoding: Encoding,
+    /// Whether it is over a group of rows.
+    is_aggregate: bool,
 }
 
 /// A query's statement, and the encoder of its rows. If the query wants entity tags, the row's `xmin`
@@ -38,8 +47,18 @@ pub(crate) fn select(
         alias: ROW,
         organization,
     };
+    let encoder = match query.is_grouped() {
+        true => groups(&mut writer, row)?,
+        false => rows(&mut writer, row)?,
+    };
+    Ok((writer.finish(), encoder))
+}
+
+/// Appends a query whose rows are rows of its resource.
+fn rows(writer: &mut Writer, row: Parent<'_>) -> Result<RowEncoder> {
+    let query = row.query;
     let encoder = listed(
-        &mut writer,
+        writer,
         row,
         |writer, separator| {
             if query.etag {
@@ -53,10 +72,10 @@ pub(crate) fn select(
         },
     )?;
     writer.sql(" where ");
-    matching(&mut writer, row)?;
-    order(&mut writer, row)?;
-    cut(&mut writer, query);
-    Ok((writer.finish(), encoder))
+    matching(writer, row)?;
+    order(writer, row)?;
+    cut(writer, query);
+    Ok(encoder)
 }
 
 /// Appends `select … from …` of a query's rows: what it selects, `more` behind that with a separator
@@ -70,16 +89,60 @@ pub(super) fn listed(
 ) -> Result<RowEncoder> {
     let spreads = spreads(writer, row.query);
     writer.sql("select ");
-    let outputs = items(writer, row, &spreads, Labels::None)?;
-    more(writer, if outputs.is_empty() { "" } else { ", " })?;
+    let items = self::items(writer, row, &spreads, Labels::None)?;
+    more(writer, if items.is_empty() { "" } else { ", " })?;
     writer.sql(" from ");
     source(writer)?;
     writer.sql(" as ").sql(row.alias);
     for (embed, name) in &spreads {
         row.join(writer, embed, name)?;
     }
-    let columns = outputs.iter().map(|it| (&*it.name, it.encoding.clone()));
+    let columns = items.iter().map(|it| (&*it.name, it.encoding.clone()));
     Ok(RowEncoder::new(columns))
+}
+
+/// Appends a query whose rows are groups. The groups are made in a subquery, since what `to_json` makes
+/// cannot be grouped by.
+fn groups(writer: &mut Writer, row: Parent<'_>) -> Result<RowEncoder> {
+    let spreads = spreads(writer, row.query);
+    let items = self::all(row.query);
+    writer.sql("select ");
+    writer.separated(", ", (1..).zip(&items), |writer, (number, item)| {
+        writer.sql(&item.encoding.select(&format!("g.c{number}")));
+    });
+    writer.sql(" from (select ");
+    self::items(writer, row, &spreads, Labels::Numbers)?;
+    writer
+        .sql(" from ")
+        .relation(&row.query.resource)
+        .sql(" as t");
+    for (embed, name) in &spreads {
+        row.join(writer, embed, name)?;
+    }
+    writer.sql(" where ");
+    matching(writer, row)?;
+    group(writer, row.query);
+    order(writer, row)?;
+    cut(writer, row.query);
+    writer.sql(") as g");
+    let columns = items.iter().map(|it| (&*it.name, it.encoding.clone()));
+    Ok(RowEncoder::new(columns))
+}
+
+/// Appends by what rows are grouped: by all that is not over a group.
+pub(super) fn group(writer: &mut Writer, query: &Query) {
+    if !query.is_grouped() {
+        return;
+    }
+    let items = all(query);
+    // By their place in the list: an expression with parameters is not recognised as the same.
+    let by = (1..).zip(&items).filter(|(_, it)| !it.is_aggregate);
+    for (place, (number, _)) in by.enumerate() {
+        let number: usize = number;
+        writer
+            .sql(if place == 0 { " group by " } else { ", " })
+            .sql(&number.to_string());
+    }
 }
 
 /// What the items of a select list are called.
@@ -99,30 +162,37 @@ pub(super) fn spreads<'a>(writer: &mut Writer, query: &'a Query) -> Vec<(&'a Emb
     spreads.map(|it| (it, writer.alias('s'))).collect()
 }
 
-/// What the rows of a query consist of: its own columns, then its embeddings.
-pub(super) fn outputs(query: &Query) -> Vec<Output> {
-    let columns = &query.resource.columns;
-    let own = query.columns.iter().map(|index| Output {
-        name: columns[*index].name.clone(),
-        encoding: Encoding::of(&columns[*index].type_),
+/// What the rows of a query consist of: its own values, then its embeddings.
+pub(super) fn all(query: &Query) -> Vec<Item> {
+    let own = query.outputs.iter().map(|it| Item {
+        name: it.name.clone(),
+        encoding: match &it.source {
+            Source::Place(place) => Encoding::of(place.type_(&query.resource)),
+            // Of a type that only PostgreSQL knows.
+            Source::Cast(..) | Source::Aggregate { .. } => Encoding::ToJson,
+        },
+        is_aggregate: it.is_aggregate(),
     });
-    let mut outputs: Vec<Output> = own.collect();
+    let mut items: Vec<Item> = own.collect();
     for embed in query.embeds.iter().filter(|it| it.is_shown()) {
         match (embed.spread, embed.relation.is_to_one()) {
-            (false, _) => outputs.push(Output {
+            (false, _) => items.push(Item {
                 name: embed.name.clone(),
                 encoding: Encoding::ToJson,
+                is_aggregate: false,
             }),
-            (true, true) => outputs.extend(self::outputs(&embed.query)),
-            (true, false) => {
-                outputs.extend(self::outputs(&embed.query).into_iter().map(|it| Output {
-                    encoding: Encoding::ToJson,
-                    ..it
-                }))
-            }
+            (true, true) => items.extend(all(&embed.query).into_iter().map(|it| Item {
+                is_aggregate: false,
+                ..it
+            })),
+            (true, false) => items.extend(all(&embed.query).into_iter().map(|it| Item {
+                encoding: Encoding::ToJson,
+                is_aggregate: false,
+                ..it
+            })),
         }
     }
-    outputs
+    items
 }
 
 /// Appends the select list of a row.
@@ -131,12 +201,12 @@ pub(super) fn items(
     row: Parent<'_>,
     spreads: &[(&Embedding, String)],
     labels: Labels,
-) -> Result<Vec<Output>> {
-    let outputs = outputs(row.query);
+) -> Result<Vec<Item>> {
+    let items = all(row.query);
     let mut place = 0;
-    let mut item = |writer: &mut Writer, write: &mut dyn FnMut(&mut Writer, &Output)| {
+    let mut item = |writer: &mut Writer, write: &mut dyn FnMut(&mut Writer, &Item)| {
         writer.sql(if place == 0 { "" } else { ", " });
-        let output = &outputs[place];
+        let output = &items[place];
         place += 1;
         write(writer, output);
         match labels {
@@ -150,17 +220,15 @@ pub(super) fn items(
         }
     };
     // Outside of the outermost list PostgreSQL makes JSON of the whole row.
-    let value = |writer: &mut Writer, expression: &str, output: &Output| {
-        match labels {
-            Labels::None => writer.sql(&output.encoding.select(expression)),
-            Labels::Names | Labels::Numbers => writer.sql(expression),
-        };
+    let value = |writer: &mut Writer, item: &Item, write: &dyn Fn(&mut Writer)| match labels {
+        Labels::None => encoded(writer, &item.encoding, write),
+        Labels::Names | Labels::Numbers => write(writer),
     };
-    for index in &row.query.columns {
-        let column = super::identifier(&row.query.resource.columns[*index].name);
-        let expression = format!("{}.{column}", row.alias);
-        item(writer, &mut |writer, output| {
-            value(writer, &expression, output);
+    for own in &row.query.outputs {
+        item(writer, &mut |writer, it| {
+            value(writer, it, &|writer| {
+                output(writer, row.alias, &row.query.resource, own);
+            });
         });
     }
     for embed in row.query.embeds.iter().filter(|it| it.is_shown()) {
@@ -171,14 +239,67 @@ pub(super) fn items(
             written?;
             continue;
         };
-        for number in 1..=self::outputs(&embed.query).len() {
+        for number in 1..=all(&embed.query).len() {
             let expression = format!("{name}.c{number}");
-            item(writer, &mut |writer, output| {
-                value(writer, &expression, output);
+            item(writer, &mut |writer, it| {
+                value(writer, it, &|writer| {
+                    writer.sql(&expression);
+                });
             });
         }
     }
-    Ok(outputs)
+    Ok(items)
+}
+
+/// Appends a value in the form in which it comes.
+fn encoded(writer: &mut Writer, encoding: &Encoding, value: impl FnOnce(&mut Writer)) {
+    match encoding {
+        Encoding::Native(_) => value(writer),
+        Encoding::ToJson => {
+            writer.sql("pg_catalog.to_json(");
+            value(writer);
+            writer.sql(")");
+        }
+    }
+}
+
+/// Appends the value of a member of the row called `alias`.
+fn output(writer: &mut Writer, alias: &str, resource: &Resource, output: &Output) {
+    let cast = |writer: &mut Writer, at, to: Option<&str>| {
+        writer.sql(if to.is_some() { "cast(" } else { "" });
+        place(writer, alias, resource, at);
+        if let Some(to) = to {
+            writer.sql(" as ").sql(to).sql(")");
+        }
+    };
+    match &output.source {
+        Source::Place(at) => cast(writer, at, None),
+        Source::Cast(at, to) => cast(writer, at, Some(to.sql())),
+        Source::Aggregate {
+            function,
+            of,
+            cast: to,
+        } => {
+            writer.sql(if to.is_some() { "cast(" } else { "" });
+            writer.sql(match function {
+                Aggregate::Sum => "sum(",
+                Aggregate::Avg => "avg(",
+                Aggregate::Count => "count(",
+                Aggregate::Max => "max(",
+                Aggregate::Min => "min(",
+            });
+            match of {
+                None => {
+                    writer.sql("*");
+                }
+                Some((at, to)) => cast(writer, at, to.as_ref().map(|it| it.sql())),
+            }
+            writer.sql(")");
+            if let Some(to) = to {
+                writer.sql(" as ").sql(to.sql()).sql(")");
+            }
+        }
+    }
 }
 
 /// Appends which of its rows a query wants: `limit` and `offset`.
@@ -206,50 +327,10 @@ pub(super) fn matching(writer: &mut Writer, row: Parent<'_>) -> Result<()> {
     guarded.guard(
         writer,
         &query.conditions,
-        |it| is_harmless(query, it),
-        |writer, it| {
-            let column = &query.resource.columns[it.column];
-            condition(writer, row.alias, column, &it.check);
-        },
+        |it| is_harmless(&query.resource, it),
+        |writer, it| condition(writer, row.alias, &query.resource, it),
     )?;
     row.conditions(writer)
-}
-
-/// Whether a condition can tell nothing of the values that it is evaluated on.
-fn is_harmless(query: &Query, condition: &Condition) -> bool {
-    match condition.check {
-        Check::Equal(_) | Check::In(..) => {
-            query.resource.columns[condition.column].leakproof_equality
-        }
-        // The columns of a view may be expressions, which can fail.
-        Check::Is(_) => query.resource.is_stored(),
-    }
-}
-
-/// Appends one condition on the row called `alias`.
-pub(super) fn condition(writer: &mut Writer, alias: &str, column: &Column, check: &Check) {
-    writer.column(alias, column);
-    match check {
-        Check::Equal(value) => {
-            writer.equals(column).value(column, value);
-        }
-        Check::In(list, _) => {
-            writer
-                .equals(column)
-                .sql("any (")
-                .list(column, list)
-                .sql(")");
-        }
-        Check::Is(state) => {
-            writer.sql(match state {
-                State::Null => " is null",
-                State::NotNull => " is not null",
-                State::True => " is true",
-                State::False => " is false",
-                State::Unknown => " is unknown",
-            });
-        }
-    }
 }
 
 /// Appends the order of a query's rows.
@@ -258,7 +339,13 @@ pub(super) fn order(writer: &mut Writer, row: Parent<'_>) -> Result<()> {
         writer.sql(if place == 0 { " order by " } else { ", " });
         match it.related {
             Some(embed) => row.ordering(writer, it, embed)?,
-            None => ordered(writer, row.query, row.alias, it),
+            // A group is ordered by what it is grouped by.
+            None => match row.query.output_at(&it.place) {
+                Some(number) => {
+                    writer.sql(&(number + 1).to_string());
+                }
+                None => ordered(writer, row.query, row.alias, it),
+            },
         }
         writer.sql(if it.descending { " desc" } else { "" });
         writer.sql(match it.nulls {
@@ -272,5 +359,5 @@ pub(super) fn order(writer: &mut Writer, row: Parent<'_>) -> Result<()> {
 
 /// Appends the value of the row called `alias` by which to order.
 pub(super) fn ordered(writer: &mut Writer, query: &Query, alias: &str, order: &Order) {
-    writer.column(alias, &query.resource.columns[order.column]);
+    place(writer, alias, &query.resource, &order.place);
 }

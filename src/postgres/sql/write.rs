@@ -4,7 +4,7 @@
 //! All values of a body are one JSON parameter, so that one statement text serves any number of rows;
 //! `json_to_recordset` reads each by the input function of its column's type.
 
-use super::{Rendered, Writer, fence, identifier, select};
+use super::{Rendered, Writer, condition, fence, identifier};
 use crate::{
     catalog::{Column, Resource, Tenancy},
     error::{Error, Kind, Result},
@@ -12,7 +12,6 @@ use crate::{
     postgres::params,
     query::{
         Query,
-        read::{Check, Condition},
         write::{Given, Operation, Write},
     },
 };
@@ -212,14 +211,12 @@ impl<'a> Fenced<'a> {
 
     pub(super) fn append_fence(self, writer: &mut Writer, target: &Query) -> Result<()> {
         let resource = &*self.write.resource;
-        let leakproof = |it: &Condition| match it.check {
-            Check::Is(_) => true,
-            _ => resource.columns[it.column].leakproof_equality,
-        };
-        self.row(resource, "t")
-            .guard(writer, &target.conditions, leakproof, |writer, it| {
-                select::condition(writer, "t", &resource.columns[it.column], &it.check);
-            })
+        self.row(resource, "t").guard(
+            writer,
+            &target.conditions,
+            |it| condition::is_harmless(resource, it),
+            |writer, it| condition::condition(writer, "t", resource, it),
+        )
     }
 
     /// The row called `alias`, as the caller may meet it.

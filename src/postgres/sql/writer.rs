@@ -2,7 +2,7 @@
 
 use super::identifier;
 use crate::{
-    catalog::{Column, Resource},
+    catalog::{Column, ColumnType, Resource},
     postgres::params,
     query::value::Value,
 };
@@ -55,9 +55,26 @@ impl Writer {
 
     /// Appends a parameter of the column's type.
     pub(crate) fn value(&mut self, column: &Column, value: &Value) -> &mut Self {
+        self.typed(&column.type_, value)
+    }
+
+    /// Appends a parameter of this type.
+    pub(crate) fn typed(&mut self, type_: &ColumnType, value: &Value) -> &mut Self {
         self.rendered.parameters.push(value.clone());
         let number = self.rendered.parameters.len();
-        self.sql(&params::expression(value.form(), &column.type_, number))
+        self.sql(&params::expression(value.form(), type_, number))
+    }
+
+    /// Appends a parameter that is a text.
+    pub(crate) fn text(&mut self, text: &str) -> &mut Self {
+        self.parameter(&Value::trusted(text), "text")
+    }
+
+    /// Appends a parameter of the type of this name.
+    pub(crate) fn parameter(&mut self, value: &Value, type_: &'static str) -> &mut Self {
+        self.rendered.parameters.push(value.clone());
+        let number = self.rendered.parameters.len();
+        self.sql(&format!("${number}::{type_}"))
     }
 
     /// Appends a parameter that is a number of rows.
@@ -67,11 +84,11 @@ impl Writer {
         self.sql(&format!("${place}::bigint"))
     }
 
-    /// Appends a parameter that is an array of the column's type.
-    pub(crate) fn list(&mut self, column: &Column, value: &Value) -> &mut Self {
+    /// Appends a parameter that is an array of this type.
+    pub(crate) fn typed_list(&mut self, type_: &ColumnType, value: &Value) -> &mut Self {
         self.rendered.parameters.push(value.clone());
         let number = self.rendered.parameters.len();
-        self.sql(&params::list_expression(&column.type_, number))
+        self.sql(&params::list_expression(type_, number))
     }
 
     /// Appends a parameter that is a JSON text.

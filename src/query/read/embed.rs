@@ -35,7 +35,7 @@ pub(crate) struct Embedding {
 impl Embedding {
     /// Whether the row shows anything of them. Without columns they only serve conditions.
     pub(crate) fn is_shown(&self) -> bool {
-        !self.query.columns.is_empty() || self.query.embeds.iter().any(Self::is_shown)
+        !self.query.outputs.is_empty() || self.query.embeds.iter().any(Self::is_shown)
     }
 }
 

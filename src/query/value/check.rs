@@ -7,6 +7,7 @@ use super::{array, number, time};
 use crate::{
     catalog::{ColumnType, TypeKind, oid},
     error::{Error, Kind},
+    query::scanner::excerpt,
 };
 
 /// What is wrong with a value.
@@ -27,9 +28,11 @@ pub(super) enum Fault {
 pub(super) type Checked = Result<(), Fault>;
 
 impl Fault {
-    /// For the caller; the value itself is not repeated, since problem documents get logged.
-    pub(super) fn error(self, column: &str, type_: &ColumnType) -> Error {
+    /// For the caller. Our own detail does not repeat the value, since problem documents get logged;
+    /// the message does, as PostgreSQL's own would.
+    pub(super) fn error(self, column: &str, type_: &ColumnType, text: &str) -> Error {
         let name = &type_.name;
+        let (code, message) = self.as_postgresql(type_.base(), &excerpt(text));
         Error::new(
             Kind::ValueInvalid,
             match self {
@@ -42,6 +45,44 @@ impl Fault {
                 }
             },
         )
+        .with_code(code)
+        .with_message(message)
+    }
+
+    /// The SQLSTATE and the message with which PostgreSQL refuses the same (its input functions).
+    fn as_postgresql(self, type_: &ColumnType, text: &str) -> (&'static str, String) {
+        let name = &type_.name;
+        let is_time = matches!(
+            type_.oid,
+            oid::DATE | oid::TIME | oid::TIMETZ | oid::TIMESTAMP | oid::TIMESTAMPTZ | oid::INTERVAL
+        );
+        match (self, &type_.kind) {
+            (Self::NotAnArray | Self::Ragged, _) | (Self::Syntax, TypeKind::Array(_)) => {
+                ("22P02", format!("malformed array literal: \"{text}\""))
+            }
+            (Self::Syntax, TypeKind::Range(_)) => {
+                ("22P02", format!("malformed range literal: \"{text}\""))
+            }
+            (Self::Syntax, TypeKind::Multirange(_)) => {
+                ("22P02", format!("malformed multirange literal: \"{text}\""))
+            }
+            (Self::Syntax, _) if matches!(type_.oid, oid::JSON | oid::JSONB) => {
+                ("22P02", "invalid input syntax for type json".to_owned())
+            }
+            (Self::Syntax, _) => (
+                if is_time { "22007" } else { "22P02" },
+                format!("invalid input syntax for type {name}: \"{text}\""),
+            ),
+            (Self::Range, _) if is_time => (
+                "22008",
+                format!("date/time field value out of range: \"{text}\""),
+            ),
+            (Self::Range, _) => (
+                "22003",
+                format!("value \"{text}\" is out of range for type {name}"),
+            ),
+            (Self::Nul, _) => ("22P05", "unsupported Unicode escape sequence".to_owned()),
+        }
     }
 
     pub(super) fn unless(holds: bool) -> Checked {

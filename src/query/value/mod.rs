@@ -64,7 +64,7 @@ impl Value {
     /// # Errors
     /// `ValueInvalid`.
     pub fn from_text(column: &str, type_: &ColumnType, text: &str) -> Result<Self> {
-        check::text(type_, text).map_err(|fault| fault.error(column, type_))?;
+        check::text(type_, text).map_err(|fault| fault.error(column, type_, text))?;
         Ok(Self::plain(text))
     }
 
@@ -87,7 +87,7 @@ impl Value {
         let mut literal = array::Literal::default();
         literal.open();
         for text in texts {
-            check::text(type_, text).map_err(|fault| fault.error(column, type_))?;
+            check::text(type_, text).map_err(|fault| fault.error(column, type_, text))?;
             literal.element(Some(text));
         }
         literal.close();
@@ -104,8 +104,8 @@ impl Value {
     /// # Errors
     /// `ValueInvalid`.
     pub fn from_json(column: &str, type_: &ColumnType, json: &RawValue) -> Result<Self> {
-        let invalid = |fault: check::Fault| fault.error(column, type_);
         let json = json.get();
+        let invalid = |fault: check::Fault| fault.error(column, type_, json.trim_matches('"'));
         if json == "null" {
             return Ok(Self::null());
         }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     catalog::{Access, Allowed, Resource, Tenancy},
     error::{Error, Kind, Result},
-    query::read::{Check, Query, fence_is_readable},
+    query::read::{Condition, Query, fence_is_readable},
 };
 use serde_json::value::RawValue;
 
@@ -133,10 +133,8 @@ pub(super) fn without_key(resource: &Resource, target: &Query, object: &mut Obje
 /// Whether a member of a body says of the key what the path says; `None` if it is not of the key.
 fn repeats_key(resource: &Resource, target: &Query, name: &str, raw: &RawValue) -> Option<bool> {
     let (index, column) = resource.column(name)?;
-    let mut conditions = target.conditions.iter();
-    let Check::Equal(value) = &conditions.find(|it| it.column == index)?.check else {
-        return None;
-    };
+    let mut conditions = target.conditions.iter().filter_map(Condition::as_equal);
+    let (_, value) = conditions.find(|(column, _)| *column == index)?;
     let text = serde_json::from_str::<String>(raw.get()).unwrap_or_else(|_| raw.get().into());
     let type_ = column.type_.base().oid;
     Some(canonical(type_, &text) == canonical(type_, value.text().unwrap_or_default()))

@@ -12,7 +12,7 @@ mod references;
 
 use super::{
     grammar,
-    read::{Check, Query, only_select, readable},
+    read::{Condition, Query, only_select, readable},
 };
 use crate::{
     catalog::{Access, Allowed, Catalog, Resource, Tenancy},
@@ -127,7 +127,7 @@ impl Write {
         only_select(&syntax)?;
         let findable = findable(access, &allowed);
         let columns = match (findable, &syntax.select) {
-            (_, Some(_)) => Query::list(access, resource, query_string)?.columns,
+            (_, Some(_)) => Query::list(access, resource, query_string)?.columns()?,
             (true, None) => readable(&allowed),
             (false, None) => Vec::new(),
         };
@@ -182,15 +182,13 @@ impl Write {
             _ => None,
         };
         let mut key = Vec::new();
-        for condition in &target.conditions {
-            if Some(condition.column) == organization {
+        for (column, value) in target.conditions.iter().filter_map(Condition::as_equal) {
+            if Some(column) == organization {
                 continue;
             }
-            may_write(&allowed, condition.column, Purpose::Replace)?;
-            if let Check::Equal(value) = &condition.check {
-                let text = value.text().unwrap_or_default();
-                key.push((condition.column, text.to_owned()));
-            }
+            may_write(&allowed, column, Purpose::Replace)?;
+            let text = value.text().unwrap_or_default();
+            key.push((column, text.to_owned()));
         }
         let given = given.with(&allowed.resource, &key)?;
         belongs_somewhere(&allowed.resource, &given, true)?;
@@ -210,7 +208,7 @@ impl Write {
         }
         Ok(Self {
             references: references::referred(access, &allowed.resource, &given, true),
-            columns: target.columns.clone(),
+            columns: target.columns()?,
             operation: Operation::Replace {
                 target,
                 given,
@@ -310,11 +308,10 @@ impl Write {
         let conditions = self.target().filter(|it| it.is_item()).into_iter();
         let elsewhere = conditions
             .flat_map(|it| &it.conditions)
-            .any(|it| match &it.check {
-                Check::Equal(value) if it.column == own => {
-                    canonical(type_, value.text().unwrap_or_default()) != *organization.0
-                }
-                _ => false,
+            .filter_map(Condition::as_equal)
+            .any(|(column, value)| {
+                let named = canonical(type_, value.text().unwrap_or_default());
+                column == own && named != *organization.0
             });
         elsewhere.then_some(Kind::RowUnknown)
     }
@@ -341,7 +338,7 @@ impl Write {
         }
         Ok(Self {
             references: references::referred(access, &allowed.resource, &given, false),
-            columns: target.columns.clone(),
+            columns: target.columns()?,
             operation: Operation::Update { target, given },
             ..Self::of(access, allowed, options)
         })
@@ -357,7 +354,7 @@ impl Write {
             return Err(denied(&allowed, "delete from"));
         }
         Ok(Self {
-            columns: target.columns.clone(),
+            columns: target.columns()?,
             operation: Operation::Delete { target },
             ..Self::of(access, allowed, options)
         })

@@ -1,20 +1,25 @@
 //! A read: which rows of which resource, which of their columns, in which order.
 
+mod condition;
 pub(crate) mod embed;
 pub(crate) mod include;
+mod order;
+mod output;
+mod place;
 
-use super::{
-    grammar, key,
-    scanner::excerpt,
-    syntax::{Field, Filter, Nulls, Operator, Rows, Selected, State, Syntax, Term, Test, Word},
-    value::Value,
-};
+use super::{grammar, key, syntax::Syntax};
 use crate::{
-    catalog::{Access, Allowed, Catalog, Column, Privileges, Resource, Tenancy, oid, suggest},
+    catalog::{Access, Allowed, Catalog, Column, Privileges, Resource, Tenancy},
     error::{Error, Kind, Result},
 };
+pub(super) use condition::equal;
+pub(crate) use condition::{Check, Condition};
 use embed::{Embedding, Related};
 use include::Way;
+pub(crate) use order::Order;
+pub(crate) use output::{Output, Source};
+pub(crate) use place::Place;
+pub(super) use place::column_named;
 use std::sync::Arc;
 
 /// A read whose every name and value has been checked against the catalog and the role's rights.
@@ -22,8 +27,8 @@ use std::sync::Arc;
 pub struct Query {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) resource: Arc<Resource>,
-    /// What an answer's rows have, as indices into the resource's columns.
-    pub(crate) columns: Vec<usize>,
+    /// What an answer's rows have.
+    pub(crate) outputs: Vec<Output>,
     /// All of these hold.
     pub(crate) conditions: Vec<Condition>,
     pub(crate) order: Vec<Order>,
@@ -39,36 +44,6 @@ pub struct Query {
     pub(crate) etag: bool,
     partial: bool,
     item: bool,
-}
-
-/// A condition on one column.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Condition {
-    /// Index into the resource's columns.
-    pub(crate) column: usize,
-    pub(crate) check: Check,
-}
-
-/// What the value of a column has to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Check {
-    /// This value.
-    Equal(Value),
-    /// One of the elements of this array, which has so many.
-    In(Value, usize),
-    /// In this state.
-    Is(State),
-}
-
-/// One column of an order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Order {
-    /// Index into the embeddings, if it is a column of a related row.
-    pub(crate) related: Option<usize>,
-    /// Index into the columns of the resource, or of the related one.
-    pub(crate) column: usize,
-    pub(crate) descending: bool,
-    pub(crate) nulls: Option<Nulls>,
 }
 
 impl Query {
@@ -100,6 +75,10 @@ impl Query {
         let mut query = Self::start(access, allowed, syntax)?;
         query.embeds = embed::embeddings(access, &allowed.resource, syntax, depth)?;
         query.partial |= !query.embeds.is_empty();
+        let whole = |it: &Embedding| it.is_shown() && !it.spread;
+        if query.is_grouped() && query.embeds.iter().any(whole) {
+            return Err(not_planned("An aggregate beside embedded rows"));
+        }
         let (related, own): (Vec<_>, Vec<_>) = syntax
             .rows
             .filters
@@ -109,8 +88,12 @@ impl Query {
             .into_iter()
             .filter_map(|it| embed::related(&query.embeds, it))
             .collect();
-        query.conditions = conditions(allowed, own)?;
-        query.order = order(allowed, &syntax.rows, &query.embeds)?;
+        query.conditions = condition::conditions(allowed, own)?;
+        query.order = order::order(allowed, &syntax.rows, &query.embeds)?;
+        let cut = syntax.rows.limit.is_some() || syntax.rows.offset.is_some();
+        if cut && !query.is_grouped() {
+            order::by_key(allowed, &mut query.order);
+        }
         query.limit = syntax.rows.limit;
         query.offset = syntax.rows.offset.unwrap_or_default();
         Ok(query)
@@ -153,13 +136,35 @@ impl Query {
             [key] => Some(*key),
             _ => None,
         };
-        let by_key = self.conditions.iter().filter(|it| Some(it.column) == key);
-        let by_key = by_key.filter_map(|it| match it.check {
-            Check::Equal(_) => Some(1),
-            Check::In(_, count) => Some(count as u64),
-            Check::Is(_) => None,
+        let one = self.outputs.iter().all(Output::is_aggregate) && !self.outputs.is_empty();
+        let by_key = key.into_iter().flat_map(|key| {
+            let conditions = self.conditions.iter();
+            conditions.filter_map(move |it| it.values_of(key))
         });
+        let by_key = by_key.chain(one.then_some(1));
         by_key.chain(self.limit).chain(self.item.then_some(1)).min()
+    }
+
+    /// The columns that the answer's rows have, if they have nothing else.
+    ///
+    /// # Errors
+    /// `NotSupported` if they do.
+    pub(super) fn columns(&self) -> Result<Vec<usize>> {
+        let columns = self.outputs.iter().map(|it| it.as_column(&self.resource));
+        let columns: Option<Vec<usize>> = columns.collect();
+        columns.ok_or_else(|| not_planned("Selecting anything but columns of written rows"))
+    }
+
+    /// Whether the rows are groups of rows.
+    pub(crate) fn is_grouped(&self) -> bool {
+        self.outputs.iter().any(Output::is_aggregate)
+    }
+
+    /// Which of the values of a group of rows is this place of them.
+    pub(crate) fn output_at(&self, place: &Place) -> Option<usize> {
+        let is_it = |it: &Output| matches!(&it.source, Source::Place(it) if it == place);
+        let found = self.outputs.iter().position(is_it);
+        found.filter(|_| self.is_grouped())
     }
 
     fn start(access: &Access, allowed: &Allowed, syntax: &Syntax) -> Result<Self> {
@@ -175,16 +180,22 @@ impl Query {
                 ),
             ));
         }
-        let columns = match &syntax.select {
-            Some(terms) => select(allowed, terms, &readable)?,
-            None => readable.clone(),
+        let resource = &allowed.resource;
+        let outputs = match &syntax.select {
+            Some(terms) => output::outputs(access.catalog(), allowed, terms, &readable)?,
+            None => {
+                let all = readable.iter();
+                all.map(|index| Output::of_column(resource, *index))
+                    .collect()
+            }
         };
+        let columns: Option<Vec<usize>> = outputs.iter().map(|it| it.as_column(resource)).collect();
         Ok(Self {
             catalog: access.catalog().clone(),
             resource: allowed.resource.clone(),
             // What the role may not read is not part of the row for it.
-            partial: columns.len() < readable.len(),
-            columns,
+            partial: columns.is_none_or(|it| it.len() < readable.len()),
+            outputs,
             conditions: Vec::new(),
             order: Vec::new(),
             limit: None,
@@ -286,195 +297,6 @@ fn only_rows(syntax: &Syntax) -> Result<()> {
 /// The refusal of what the grammar has, and no plan is made for.
 pub(super) fn not_planned(what: &str) -> Error {
     Error::new(Kind::NotSupported, format!("{what} is not supported yet."))
-}
-
-fn select(allowed: &Allowed, terms: &[Term], readable: &[usize]) -> Result<Vec<usize>> {
-    let mut columns = Vec::new();
-    let mut add = |index: usize| match columns.contains(&index) {
-        true => Err(Error::new(
-            Kind::QueryMalformed,
-            format!(
-                "The column {:?} is selected twice.",
-                &*allowed.resource.columns[index].name
-            ),
-        )),
-        false => {
-            columns.push(index);
-            Ok(())
-        }
-    };
-    for term in terms {
-        match term {
-            Term::All => readable.iter().try_for_each(|index| add(*index))?,
-            Term::Field(selected) => {
-                let plain = Selected {
-                    alias: None,
-                    field: selected.field.clone(),
-                    cast: None,
-                    aggregate: None,
-                    aggregate_cast: None,
-                };
-                if *selected != plain {
-                    return Err(not_planned("An alias, a cast or an aggregate"));
-                }
-                add(column(allowed, &selected.field)?)?;
-            }
-            Term::Count { .. } => return Err(not_planned("An aggregate")),
-            // Behind the columns, see `embed`.
-            Term::Embed(_) => {}
-        }
-    }
-    Ok(columns)
-}
-
-/// The column that a field names, which the role may read.
-fn column(allowed: &Allowed, field: &Field) -> Result<usize> {
-    if !field.path.is_empty() {
-        return Err(not_planned("A path into a JSON value"));
-    }
-    let index = column_named(&allowed.resource, &field.column)?;
-    if !may(&allowed.privileges.select, index) {
-        return Err(Error::new(
-            Kind::PermissionDenied,
-            format!(
-                "The role may not read {:?} of {:?}.",
-                field.column, &*allowed.resource.name
-            ),
-        ));
-    }
-    Ok(index)
-}
-
-/// The column of this name; the error suggests the nearest one.
-pub(super) fn column_named(resource: &Resource, name: &str) -> Result<usize> {
-    if let Some((index, _)) = resource.column(name) {
-        return Ok(index);
-    }
-    let error = Error::new(
-        Kind::ColumnUnknown,
-        format!("{:?} has no column {:?}.", &*resource.name, excerpt(name)),
-    );
-    let names = resource.columns.iter().map(|it| &*it.name);
-    Err(match suggest::nearest(name, names) {
-        Some(nearest) => error.with_hint(format!("Perhaps you meant {nearest:?}.")),
-        None => error,
-    })
-}
-
-/// The conditions that filters state, their values checked.
-fn conditions<'a>(
-    allowed: &Allowed,
-    filters: impl IntoIterator<Item = &'a Filter>,
-) -> Result<Vec<Condition>> {
-    filters
-        .into_iter()
-        .map(|filter| {
-            let Filter::Test(field, test) = filter else {
-                return Err(not_planned("A condition with not, and, or"));
-            };
-            let index = column(allowed, field)?;
-            let column = &allowed.resource.columns[index];
-            let check = match test {
-                Test::Compare(Operator::Eq, text) => Check::Equal(equal(column, text)?),
-                Test::In(texts) => {
-                    comparable(column)?;
-                    let elements = texts.iter().map(String::as_str);
-                    let list = Value::list(&column.name, &column.type_, elements)?;
-                    Check::In(list, texts.len())
-                }
-                Test::Is(state) => {
-                    boolean(column, *state)?;
-                    Check::Is(*state)
-                }
-                _ => return Err(not_planned("This operator")),
-            };
-            Ok(Condition {
-                column: index,
-                check,
-            })
-        })
-        .collect()
-}
-
-/// A value that a column is compared with.
-pub(super) fn equal(column: &Column, text: &str) -> Result<Value> {
-    comparable(column)?;
-    Value::from_text(&column.name, &column.type_, text)
-}
-
-fn comparable(column: &Column) -> Result<()> {
-    match column.equality {
-        Some(_) => Ok(()),
-        None => Err(Error::new(
-            Kind::NotSupported,
-            format!(
-                "{:?} has the type {}, whose values cannot be compared.",
-                &*column.name, column.type_.name
-            ),
-        )),
-    }
-}
-
-/// Every value may be null; only a boolean may be true.
-fn boolean(column: &Column, state: State) -> Result<()> {
-    let any = matches!(state, State::Null | State::NotNull);
-    if any || column.type_.base().oid == oid::BOOL {
-        return Ok(());
-    }
-    Err(Error::new(
-        Kind::ValueInvalid,
-        format!(
-            "{:?} is no boolean, so it is never {}.",
-            &*column.name,
-            state.name()
-        ),
-    ))
-}
-
-fn order(allowed: &Allowed, syntax: &Rows, embeds: &[Embedding]) -> Result<Vec<Order>> {
-    let mut order: Vec<Order> = Vec::new();
-    for term in &syntax.order {
-        let related = match &term.relation {
-            Some(name) => Some(embed::ordering(&allowed.resource, embeds, name)?),
-            None => None,
-        };
-        let allowed = related.map_or(allowed, |it| &embeds[it].allowed);
-        let index = column(allowed, &term.field)?;
-        let column = &allowed.resource.columns[index];
-        if !column.orderable {
-            return Err(Error::new(
-                Kind::NotSupported,
-                format!(
-                    "{:?} has the type {}, whose values have no order.",
-                    &*column.name, column.type_.name
-                ),
-            ));
-        }
-        order.push(Order {
-            related,
-            column: index,
-            descending: term.descending,
-            nulls: term.nulls,
-        });
-    }
-    if syntax.limit.is_some() || syntax.offset.is_some() {
-        for index in &allowed.resource.key {
-            let said = order
-                .iter()
-                .any(|it| it.related.is_none() && it.column == *index);
-            let orderable = allowed.resource.columns[*index].orderable;
-            if !said && orderable && may(&allowed.privileges.select, *index) {
-                order.push(Order {
-                    related: None,
-                    column: *index,
-                    // An index behind the caller's order is then read in one direction.
-                    descending: order.last().is_some_and(|it| it.descending),
-                    nulls: None,
-                });
-            }
-        }
-    }
-    Ok(order)
 }
 
 #[cfg(test)]

@@ -1,0 +1,214 @@
+//! Conditions as SQL, and what they may tell of the values that they are evaluated on.
+
+use super::Writer;
+use crate::{
+    catalog::{ColumnType, Resource, oid},
+    query::{
+        read::{Check, Condition, Place},
+        syntax::{Key, Logic, Operator, Quantifier, Search, State},
+    },
+};
+
+/// Whether a condition can tell nothing of the values that it is evaluated on: it never fails.
+pub(super) fn is_harmless(resource: &Resource, condition: &Condition) -> bool {
+    match condition {
+        Condition::Not(inner) => is_harmless(resource, inner),
+        Condition::Several(_, all) => all.iter().all(|it| is_harmless(resource, it)),
+        Condition::Check(place, check) => {
+            let Some(column) = place.whole(resource) else {
+                return false;
+            };
+            match check {
+                Check::Equal(_)
+                | Check::In(..)
+                | Check::Quantified(Operator::Eq, ..)
+                | Check::Compare(Operator::IsDistinct, _) => column.leakproof_equality,
+                // The columns of a view may be expressions, which can fail.
+                Check::Is(_) => resource.is_stored(),
+                _ => false,
+            }
+        }
+    }
+}
+
+/// Appends one condition on the row called `alias`.
+pub(super) fn condition(
+    writer: &mut Writer,
+    alias: &str,
+    resource: &Resource,
+    condition: &Condition,
+) {
+    match condition {
+        Condition::Check(place, check) => self::check(writer, alias, resource, place, check),
+        Condition::Not(inner) => {
+            writer.sql("not (");
+            self::condition(writer, alias, resource, inner);
+            writer.sql(")");
+        }
+        Condition::Several(logic, all) => {
+            let between = match logic {
+                Logic::And => " and ",
+                Logic::Or => " or ",
+            };
+            writer.sql("(");
+            writer.separated(between, all, |writer, it| {
+                self::condition(writer, alias, resource, it);
+            });
+            writer.sql(")");
+        }
+    }
+}
+
+fn check(writer: &mut Writer, alias: &str, resource: &Resource, at: &Place, check: &Check) {
+    let type_ = at.type_(resource);
+    if let Check::Search(search, language, words) = check {
+        text(
+            writer,
+            alias,
+            resource,
+            at,
+            language.is_some().then_some(check),
+        );
+        writer.sql(" @@ ");
+        writer.sql(match search {
+            Search::Fts => "to_tsquery(",
+            Search::Plfts => "plainto_tsquery(",
+            Search::Phfts => "phraseto_tsquery(",
+            Search::Wfts => "websearch_to_tsquery(",
+        });
+        append_language(writer, check);
+        writer.typed(ColumnType::text(), words).sql(")");
+        return;
+    }
+    place(writer, alias, resource, at);
+    match check {
+        Check::Equal(value) => {
+            operator(writer, resource, at, "=");
+            writer.typed(type_, value);
+        }
+        Check::In(list, _) => {
+            operator(writer, resource, at, "=");
+            writer.sql("any (").typed_list(type_, list).sql(")");
+        }
+        Check::Is(state) => {
+            writer.sql(match state {
+                State::Null => " is null",
+                State::NotNull => " is not null",
+                State::True => " is true",
+                State::False => " is false",
+                State::Unknown => " is unknown",
+            });
+        }
+        Check::Compare(Operator::IsDistinct, value) => {
+            writer.sql(" is distinct from ").typed(type_, value);
+        }
+        Check::Compare(symbol, value) => {
+            operator(writer, resource, at, self::symbol(*symbol));
+            writer.typed(operand(*symbol, type_), value);
+        }
+        Check::Quantified(symbol, quantifier, value) => {
+            operator(writer, resource, at, self::symbol(*symbol));
+            writer.sql(match quantifier {
+                Quantifier::Any => "any (",
+                Quantifier::All => "all (",
+            });
+            writer.typed_list(operand(*symbol, type_), value).sql(")");
+        }
+        Check::Search(..) => {}
+    }
+}
+
+/// Appends the text that is searched, as lexemes.
+fn text(
+    writer: &mut Writer,
+    alias: &str,
+    resource: &Resource,
+    at: &Place,
+    in_language: Option<&Check>,
+) {
+    if at.type_(resource).base().oid == oid::TSVECTOR {
+        place(writer, alias, resource, at);
+        return;
+    }
+    writer.sql("to_tsvector(");
+    if let Some(check) = in_language {
+        append_language(writer, check);
+    }
+    place(writer, alias, resource, at);
+    writer.sql(")");
+}
+
+fn append_language(writer: &mut Writer, check: &Check) {
+    if let Check::Search(_, Some(language), _) = check {
+        writer.parameter(language, "regconfig").sql(", ");
+    }
+}
+
+/// Appends a value of the row called `alias`.
+pub(super) fn place(writer: &mut Writer, alias: &str, resource: &Resource, place: &Place) {
+    let column = &resource.columns[place.column];
+    if place.path.is_empty() {
+        writer.column(alias, column);
+        return;
+    }
+    // In parentheses: the arrows bind less tightly than a cast.
+    writer.sql("(");
+    match column.type_.base().oid {
+        oid::JSON | oid::JSONB => writer.column(alias, column),
+        _ => writer.sql("to_jsonb(").column(alias, column).sql(")"),
+    };
+    for step in &place.path {
+        writer.sql(if step.text { "->>" } else { "->" });
+        match &step.key {
+            Key::Element(index) => writer.sql(&index.to_string()),
+            Key::Member(name) => writer.text(name),
+        };
+    }
+    writer.sql(")");
+}
+
+/// Appends an operator, by its schema where that of the type's equality is another than PostgreSQL's.
+fn operator(writer: &mut Writer, resource: &Resource, at: &Place, symbol: &str) {
+    let equality = at.whole(resource).and_then(|it| it.equality.as_ref());
+    match equality.filter(|it| &*it.schema != "pg_catalog") {
+        Some(equality) => {
+            let schema = super::identifier(&equality.schema);
+            writer.sql(&format!(" operator({schema}.{symbol}) "));
+        }
+        None => {
+            writer.sql(&format!(" {symbol} "));
+        }
+    }
+}
+
+fn symbol(operator: Operator) -> &'static str {
+    match operator {
+        Operator::Eq => "=",
+        Operator::Neq => "<>",
+        Operator::Gt => ">",
+        Operator::Gte => ">=",
+        Operator::Lt => "<",
+        Operator::Lte => "<=",
+        Operator::Like => "~~",
+        Operator::Ilike => "~~*",
+        Operator::Match => "~",
+        Operator::Imatch => "~*",
+        Operator::IsDistinct => "is distinct from",
+        Operator::Cs => "@>",
+        Operator::Cd => "<@",
+        Operator::Ov => "&&",
+        Operator::Sl => "<<",
+        Operator::Sr => ">>",
+        Operator::Nxr => "&<",
+        Operator::Nxl => "&>",
+        Operator::Adj => "-|-",
+    }
+}
+
+/// The type of what an operator compares a value of this type with.
+fn operand(operator: Operator, type_: &ColumnType) -> &ColumnType {
+    match operator {
+        Operator::Like | Operator::Ilike | Operator::Match | Operator::Imatch => ColumnType::text(),
+        _ => type_,
+    }
+}
