@@ -39,7 +39,7 @@ impl<'a> Case<'a> {
 
     async fn run(&self, client: &Client) -> Vec<String> {
         // A person writes what a client encodes.
-        let encoded = ["\"", "<", ">", "\\", "^", "`", "{", "|", "}"];
+        let encoded = [" ", "\"", "<", ">", "\\", "^", "`", "{", "|", "}"];
         let path = encoded.iter().fold(self.path.to_owned(), |path, it| {
             path.replace(it, &format!("%{:02X}", it.as_bytes()[0]))
         });
