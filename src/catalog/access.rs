@@ -94,6 +94,10 @@ impl Access {
         let names = self.catalog.resources().map(|it| &*it.name);
         match suggest::nearest(name, names) {
             Some(nearest) => {
+                let schema = self
+                    .catalog
+                    .resource(nearest)
+                    .map_or(schema, |it| &it.schema);
                 error.with_hint(format!("Perhaps you meant the table '{schema}.{nearest}'"))
             }
             None => error,
