@@ -341,6 +341,18 @@ kinds! {
     TooManyConnections = "RC412" "too-many-connections" "Too many connections";
     /// The channel was ended while the request ran.
     ChannelEnded = "RC413" "channel-ended" "The channel was ended";
+    /// No topic of that name, or its row is not the caller's to see.
+    TopicUnknown = "RC420" "topic-unknown" "There is no such topic";
+    /// The row of a topic is no longer the caller's to see; sent on an open channel.
+    TopicLost = "RC421" "topic-lost" "The topic is lost";
+    /// The channel is on as many topics as it may.
+    TooManyTopics = "RC422" "too-many-topics" "Too many topics";
+    /// The channel, or its organization, sends more signals than it may.
+    TooManySignals = "RC423" "too-many-signals" "Too many signals";
+    /// A signal, or what somebody says about themselves, is too large.
+    SignalTooLarge = "RC424" "signal-too-large" "The signal is too large";
+    /// The reader was too slow for the signals; sent on an open channel.
+    SignalsLost = "RC425" "signals-lost" "Signals were lost";
 
     /// A failure of ours.
     Internal = "RC500" "internal" "Internal error";
@@ -371,6 +383,9 @@ impl Kind {
             self,
             Kind::TooManyRequests
                 | Kind::TooManyChannels
+                | Kind::TooManyTopics
+                | Kind::TooManySignals
+                | Kind::SignalsLost
                 | Kind::TooManyConnections
                 | Kind::RequestTimeout
                 | Kind::RequestStalled

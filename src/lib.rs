@@ -22,5 +22,6 @@ pub mod postgres;
 pub mod query;
 pub mod request;
 pub mod server;
+pub mod signal;
 pub mod snapshot;
 pub mod wire;

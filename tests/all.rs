@@ -32,6 +32,7 @@ mod limits;
 mod local_postgres;
 mod reads;
 mod resume;
+mod signals;
 mod streams;
 mod support;
 mod tidy;

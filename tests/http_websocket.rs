@@ -67,15 +67,15 @@ async fn a_command_that_is_none_is_an_error_event_and_the_socket_stays() {
         (json!({"type": "auth", "token": "x"}), "token-invalid"),
         (
             json!({"type": "join", "topic": "tickets/42"}),
-            "not-supported",
+            "topic-unknown",
         ),
         (
             json!({"type": "leave", "topic": "tickets/42"}),
-            "not-supported",
+            "topic-unknown",
         ),
         (
             json!({"type": "signal", "topic": "t", "name": "typing"}),
-            "not-supported",
+            "topic-unknown",
         ),
     ] {
         channel.command(command.clone()).await;

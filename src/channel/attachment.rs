@@ -19,6 +19,7 @@ use std::{
     future::poll_fn,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 /// How a reader wants to begin.
@@ -34,6 +35,8 @@ pub struct Attach {
     /// `after`, such a reader begins at the oldest event not yet acknowledged, any other at the
     /// oldest not yet written.
     pub acknowledges: bool,
+    /// For how long after its end the reader still counts as present: a long-poll comes back.
+    pub lingers_ms: u64,
 }
 
 /// The state that a reader says it holds.
@@ -141,6 +144,7 @@ pub struct Attachment {
     /// When the reader gets a `ping` if it hears nothing else.
     ping_at: u64,
     timer: Timer,
+    lingers: Duration,
 }
 
 impl Attachment {
@@ -149,6 +153,7 @@ impl Attachment {
         generation: u64,
         opened: Opened,
         replay: Option<ReplayLane>,
+        lingers: Duration,
     ) -> Self {
         let shared = channel.group().shared();
         shared.attachments.fetch_add(1, Relaxed);
@@ -159,6 +164,7 @@ impl Attachment {
             opened,
             replay,
             timer: Timer::default(),
+            lingers,
         }
     }
 
@@ -262,8 +268,13 @@ impl Drop for Attachment {
     fn drop(&mut self) {
         let shared = self.channel.group().shared();
         let now = shared.clock.now();
-        self.channel
-            .with(|queue, effects| queue.detach(self.generation, now, effects));
+        let is_read = self.channel.with(|queue, effects| {
+            queue.detach(self.generation, now, effects);
+            queue.is_read()
+        });
+        if !is_read && let Some(watch) = shared.watch() {
+            watch.detached(&self.channel, self.lingers);
+        }
         shared.attachments.fetch_sub(1, Relaxed);
     }
 }

@@ -112,6 +112,13 @@ impl Group {
     pub fn push(&self, batch: &Arc<Batch>) {
         let epoch = self.shared.epoch();
         lock(&self.members).push(batch, epoch, None);
+        self.has_told(batch);
+    }
+
+    fn has_told(&self, batch: &Batch) {
+        if let Some(watch) = self.shared.watch() {
+            watch.told(&self.identity, batch);
+        }
     }
 
     /// Holds the group's cursor where it is, because part of what happened is still being read.
@@ -218,6 +225,7 @@ impl Hold {
     pub fn complete(self, batch: &Arc<Batch>) {
         // Queued before the hold ends, so that no ping in between says that it was.
         lock(&self.group.members).push(batch, self.epoch, Some(self.number));
+        self.group.has_told(batch);
     }
 }
 

@@ -10,11 +10,18 @@ use super::{
     sync::{Mutex, lock},
 };
 use crate::{
-    error::{Kind, Result},
+    error::{Error, Kind, Result},
     identity::Identity,
-    wire::event::Close,
+    wire::{
+        Events,
+        event::{self, Close},
+        problem,
+    },
 };
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 /// One consumer's own queue of events.
 #[derive(Debug)]
@@ -81,6 +88,7 @@ impl Channel {
         let current = self.group.position();
         let now = self.now();
         let bounds = &self.group.shared().bounds;
+        let lingers = Duration::from_millis(attach.lingers_ms);
         let resources = attach.resources.clone();
         let since = attach.since.clone();
         let (attached, replay) = self.with(|queue, effects| {
@@ -95,7 +103,16 @@ impl Channel {
             }
             _ => None,
         };
-        Ok(Attachment::new(self.clone(), generation, opened, replay))
+        if let Some(watch) = self.group.shared().watch() {
+            watch.attached(self);
+        }
+        Ok(Attachment::new(
+            self.clone(),
+            generation,
+            opened,
+            replay,
+            lingers,
+        ))
     }
 
     /// The reader has everything up to this number. `SequenceInvalid` for a number that was never
@@ -145,6 +162,14 @@ impl Channel {
         self.with(|queue, effects| queue.error(problem, now, bounds, effects))
     }
 
+    /// Queues an event that is not about the database: a signal, or who is present. Where too many
+    /// wait, the reader is told that some are lost.
+    pub fn tell(&self, event: &Events) {
+        let now = self.now();
+        let bounds = &self.group.shared().bounds;
+        self.with(|queue, effects| queue.tell(event, signals_lost, now, bounds, effects));
+    }
+
     /// Closes the present attachment, if there is one; the channel stays.
     pub fn close(&self, close: Close) {
         self.with(|queue, effects| queue.close(close, effects));
@@ -167,6 +192,7 @@ impl Channel {
 
     pub(super) fn end(&self, kind: Kind) {
         self.with(|queue, effects| queue.end(kind, effects));
+        self.has_gone();
     }
 
     pub(super) fn drain(&self) {
@@ -176,7 +202,17 @@ impl Channel {
     pub(super) fn sweep(&self) -> bool {
         let now = self.now();
         let bounds = &self.group.shared().bounds;
-        self.with(|queue, effects| queue.sweep(now, bounds, effects))
+        let swept = self.with(|queue, effects| queue.sweep(now, bounds, effects));
+        if swept {
+            self.has_gone();
+        }
+        swept
+    }
+
+    fn has_gone(&self) {
+        if let Some(watch) = self.group.shared().watch() {
+            watch.ended(self);
+        }
     }
 
     /// Bytes that wait, and bytes that are kept.
@@ -201,6 +237,14 @@ impl Channel {
         effects.wake();
         result
     }
+}
+
+fn signals_lost() -> Events {
+    let error = Error::new(
+        Kind::SignalsLost,
+        "More signals came than the channel holds for its reader.",
+    );
+    Events::one(event::error(None, &problem::document(&error, None)))
 }
 
 impl Drop for Channel {

@@ -4,7 +4,7 @@
 //! what channels carry.
 
 use super::{
-    Attach, Attachment, Audience, Channel, ChannelId, Group,
+    Attach, Attachment, Audience, Channel, ChannelId, Group, Watch,
     departed::Departed,
     queue::Bounds,
     sync::{AtomicU64, AtomicUsize, Mutex, lock},
@@ -19,7 +19,7 @@ use crate::{
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Weak,
+        Arc, OnceLock, Weak,
         atomic::Ordering::{Relaxed, SeqCst},
     },
     time::{Duration, SystemTime},
@@ -48,11 +48,16 @@ pub(super) struct Shared {
     /// Channels and attachments that exist, whoever still points at them.
     pub(super) channels: AtomicUsize,
     pub(super) attachments: AtomicUsize,
+    watch: OnceLock<Weak<dyn Watch>>,
 }
 
 impl Shared {
     pub(super) fn settled(&self) -> Mark {
         lock(&self.settled).clone()
+    }
+
+    pub(super) fn watch(&self) -> Option<Arc<dyn Watch>> {
+        self.watch.get()?.upgrade()
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -105,6 +110,7 @@ impl Hub {
                 epoch: AtomicU64::new(0),
                 channels: AtomicUsize::new(0),
                 attachments: AtomicUsize::new(0),
+                watch: OnceLock::new(),
             }),
             registry: Mutex::new(Registry {
                 groups: HashMap::new(),
@@ -115,6 +121,12 @@ impl Hub {
             }),
             sweeper: Mutex::new(None),
         })
+    }
+
+    /// Tells this one, from now on, of channels that come and go. There is one for a hub's life.
+    pub fn watch(&self, watch: Weak<dyn Watch>) {
+        let first = self.shared.watch.set(watch).is_ok();
+        debug_assert!(first, "a hub is watched once");
     }
 
     /// Starts the task that removes idle channels and old events; it ends with [`Hub::clear`] or when

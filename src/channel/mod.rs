@@ -20,6 +20,7 @@ mod queue;
 mod replay;
 mod sync;
 mod time;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -33,3 +34,4 @@ pub use ids::{ChannelId, RequestId};
 pub use lane::RequestLane;
 pub use priority::Priority;
 pub use replay::ReplayLane;
+pub use watch::Watch;

@@ -153,12 +153,18 @@ section! {
         batch_keys_max: usize = 10_000,
         /// Writes in one `POST /batch`.
         batch_writes_max: usize = 100,
-        /// Signals per second that one channel may send. Not in effect yet.
+        /// Signals per second that one channel may send.
         signals_per_second: u32 = 10,
-        /// Signals that one channel may send at once after a pause. Not in effect yet.
+        /// Signals that one channel may send at once after a pause.
         signals_burst: u32 = 30,
-        /// Bytes of one signal. Not in effect yet.
+        /// Bytes of what one signal carries.
         signal_bytes_max: usize = 10 << 10,
+        /// Deliveries per second of all signals of one organization: a signal to 100 channels is 100.
+        signal_deliveries_per_second: u32 = 200_000,
+        /// How long a write that a signal announced may take before the signal is taken back.
+        signal_action_ms: u64 = 10_000,
+        /// Topics that one channel may be on.
+        topics_per_channel: usize = 100,
     }
 }
 

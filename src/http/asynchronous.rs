@@ -169,7 +169,7 @@ impl Asynchronous {
 }
 
 /// The channel that the caller names, or the one of callers who name none.
-fn channel_of(head: &Head) -> Result<ChannelId> {
+pub(super) fn channel_of(head: &Head) -> Result<ChannelId> {
     match head.header(&CHANNEL_ID)? {
         Some(name) => ChannelId::parse(name),
         None => Ok(ChannelId::default()),

@@ -21,6 +21,7 @@ use crate::{
     feed::Replays,
     identity::{Caller, Identity},
     postgres::Database,
+    signal::Signals,
     wire::event::Close,
 };
 use http::{HeaderName, StatusCode};
@@ -31,6 +32,9 @@ use std::{sync::Arc, time::Duration};
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// How a channel whose reader has become somebody else is closed: it comes back at once.
 const OTHER_IDENTITY: Close = Close::new(4200, "the token belongs to another identity", 0);
+
+/// For how long who long-polls counts as present between two polls.
+const POLLER_LINGERS_MS: u64 = 10_000;
 
 /// The transports of a GET without an upgrade.
 #[derive(Clone, Copy)]
@@ -54,6 +58,7 @@ pub struct Channels {
     callers: Arc<Callers>,
     asynchronous: Arc<Asynchronous>,
     replays: Arc<Replays>,
+    signals: Arc<Signals>,
     expiries: Arc<Expiries>,
     sockets: Sockets,
     expiry_warning: Duration,
@@ -69,6 +74,7 @@ impl Channels {
         callers: Arc<Callers>,
         asynchronous: Arc<Asynchronous>,
         replays: Arc<Replays>,
+        signals: Arc<Signals>,
     ) -> Self {
         Self {
             hub,
@@ -76,6 +82,7 @@ impl Channels {
             callers,
             asynchronous,
             replays,
+            signals,
             expiries: Arc::default(),
             sockets: Sockets::new(&config.limits),
             expiry_warning: Duration::from_millis(config.auth.expiry_warning_ms),
@@ -97,6 +104,7 @@ impl Channels {
         Commands {
             asynchronous: self.asynchronous.clone(),
             renewal: self.renewal(),
+            signals: self.signals.clone(),
         }
     }
 
@@ -124,6 +132,7 @@ impl Channels {
             since: asked.since.as_deref().map(|it| self.replays.since(it)),
             resources: asked.resources.clone(),
             acknowledges: asked.acknowledges,
+            lingers_ms: asked.lingers_ms,
         })?;
         let replay = attachment.take_replay();
         let asked = Asked {
@@ -298,6 +307,7 @@ struct Asked {
     replays: bool,
     resources: Option<Vec<Arc<str>>>,
     acknowledges: bool,
+    lingers_ms: u64,
     pass: Option<String>,
     poll: Poll,
 }
@@ -307,7 +317,9 @@ impl Asked {
         let known = ["after", "since", "resources", "wait", "max_events", "pass"];
         let [after, since, resources, wait, max_events, pass] = parameters(&head.query, known)?;
         let transport = negotiate(head, &TRANSPORTS);
+        let polls = !websocket::is_asked(head) && matches!(transport, Ok(Transport::LongPoll));
         Ok(Self {
+            lingers_ms: if polls { POLLER_LINGERS_MS } else { 0 },
             after: match last_event_id(head)? {
                 Some(id) => Some(id),
                 None => after.map(|it| number("after", &it)).transpose()?,
@@ -318,7 +330,7 @@ impl Asked {
                 let names = it.split(',').map(str::trim).filter(|it| !it.is_empty());
                 names.map(Arc::from).collect()
             }),
-            acknowledges: websocket::is_asked(head) || matches!(transport, Ok(Transport::LongPoll)),
+            acknowledges: websocket::is_asked(head) || polls,
             pass,
             poll: Poll::read(wait.as_deref(), max_events.as_deref())?,
         })

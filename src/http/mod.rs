@@ -22,6 +22,7 @@ mod reads;
 mod reply;
 mod requests;
 mod route;
+mod signals;
 mod stream;
 mod streams;
 mod unread;
@@ -40,6 +41,7 @@ pub use reply::{
     PRIORITY, SEQUENCE, VERSION, of_error,
 };
 pub use requests::Progress;
+pub use signals::Topics;
 pub use stream::ClientStream;
 pub use warp::reply::Response;
 pub use writes::Writes;
@@ -49,19 +51,12 @@ pub use crate::wire::status;
 use crate::{catalog::OWN_NAMES, config::Limits};
 use head::{Segment, head};
 use route::{boxed, first_of, nowhere, one, otherwise, own_names, two, with};
+use signals::Topic;
 use std::sync::Arc;
 use warp::{Filter, delete, filters::BoxedFilter, get, patch, path, post, put};
 
 /// Those among them that this version does not serve.
-const NOT_YET: [&str; 7] = [
-    "signals",
-    "topics",
-    "rpc",
-    "metrics",
-    "openapi.json",
-    "asyncapi.json",
-    "docs",
-];
+const NOT_YET: [&str; 5] = ["rpc", "metrics", "openapi.json", "asyncapi.json", "docs"];
 
 /// What the routes lead to.
 #[derive(Debug, Clone)]
@@ -71,6 +66,7 @@ pub struct Handlers {
     pub writes: Arc<Writes>,
     pub channels: Arc<Channels>,
     pub progress: Arc<Progress>,
+    pub topics: Arc<Topics>,
     pub callers: Arc<Callers>,
     pub readiness: Arc<Readiness>,
     pub page: Option<Arc<Page>>,
@@ -95,6 +91,24 @@ pub fn routes(limits: &Limits, to: &Handlers) -> BoxedFilter<(Response,)> {
         otherwise(one(acks()), "POST, OPTIONS"),
         boxed(auths().and(post()).and(head()).and(body()).and(channels()).then(channels::renew)),
         otherwise(one(auths()), "POST, OPTIONS"),
+    ]);
+
+    let topics = || with(&to.topics);
+    let simple = || path!("channels" / Segment / "topics" / Segment).map(|id, topic| (id, Topic::one(&topic))).untuple_one();
+    let row = || path!("channels" / Segment / "topics" / Segment / Segment).map(|id, resource, key| (id, Topic::two(&resource, &key))).untuple_one();
+    let member = || simple().or(row()).unify();
+    let crowd = || path!("topics" / Segment / "presence").map(|topic| Topic::one(&topic));
+    let viewers = || path!("topics" / Segment / Segment / "presence").map(|resource, key| Topic::two(&resource, &key));
+    let present = || crowd().or(viewers()).unify();
+    let signals = || path!("signals");
+    let topic_routes = first_of([
+        boxed(member().and(put()).and(head()).and(body()).and(topics()).then(signals::join)),
+        boxed(member().and(delete()).and(head()).and(topics()).then(signals::leave)),
+        otherwise(two(member()), "PUT, DELETE, OPTIONS"),
+        boxed(present().and(read()).and(head()).and(topics()).then(signals::presence)),
+        otherwise(one(present()), "GET, HEAD, OPTIONS"),
+        boxed(signals().and(post()).and(head()).and(body()).and(topics()).then(signals::send)),
+        otherwise(signals(), "POST, OPTIONS"),
     ]);
 
     let request = || path!("requests" / Segment);
@@ -143,7 +157,7 @@ pub fn routes(limits: &Limits, to: &Handlers) -> BoxedFilter<(Response,)> {
     ]);
 
     let own = first_of([
-        channel_routes, request_routes, pass_routes, batch_routes, health_routes, own_names(),
+        channel_routes, topic_routes, request_routes, pass_routes, batch_routes, health_routes, own_names(),
     ]);
     let all = first_of([own, list_routes, item_routes, nowhere()]);
     match &to.page {

@@ -55,16 +55,16 @@ pub(super) fn otherwise(
         .boxed()
 }
 
-/// A path with one variable segment, for whom its name does not matter.
-pub(super) fn one(
-    path: impl Filter<Extract = (Segment,), Error = Rejection> + Clone + Send + Sync + 'static,
+/// A path with one variable part, for whom its name does not matter.
+pub(super) fn one<T: 'static>(
+    path: impl Filter<Extract = (T,), Error = Rejection> + Clone + Send + Sync + 'static,
 ) -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static {
     path.map(|_| ()).untuple_one()
 }
 
-/// A path with two variable segments, for whom their names do not matter.
-pub(super) fn two(
-    path: impl Filter<Extract = (Segment, Segment), Error = Rejection> + Clone + Send + Sync + 'static,
+/// A path with two variable parts, for whom their names do not matter.
+pub(super) fn two<T: 'static>(
+    path: impl Filter<Extract = (Segment, T), Error = Rejection> + Clone + Send + Sync + 'static,
 ) -> impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static {
     path.map(|_, _| ()).untuple_one()
 }

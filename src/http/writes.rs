@@ -18,6 +18,7 @@ use crate::{
     identity::Identity,
     postgres::{Database, Written},
     query::{Action, Answer, Write, WriteOptions},
+    signal::Signals,
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{
@@ -33,15 +34,23 @@ pub struct Writes {
     database: Database,
     callers: Arc<Callers>,
     answer: Answer,
+    signals: Arc<Signals>,
     /// How many writes a batch may have.
     pub(super) batch_writes_max: usize,
 }
 
 impl Writes {
     /// Writes to this database.
-    pub fn new(database: Database, callers: Arc<Callers>, api: &Api, limits: &Limits) -> Self {
+    pub fn new(
+        database: Database,
+        callers: Arc<Callers>,
+        signals: Arc<Signals>,
+        api: &Api,
+        limits: &Limits,
+    ) -> Self {
         Self {
             database,
+            signals,
             callers,
             batch_writes_max: limits.batch_writes_max,
             answer: match api.write_answer {
@@ -92,7 +101,20 @@ impl Writes {
         writes: &[Write],
         action: Option<&Action>,
     ) -> Result<Vec<Written>> {
-        self.database.batch(&call.identity, writes, action).await
+        let written = self.database.batch(&call.identity, writes, action).await;
+        self.take_back(call, action, written)
+    }
+
+    /// Whoever heard a signal that announced the write is told that it was refused. Where it is not
+    /// known whether it was, they wait for the time that an announced write has.
+    fn take_back<T>(&self, call: &Call, action: Option<&Action>, written: Result<T>) -> Result<T> {
+        if let (Some(action), Err(error)) = (action, &written)
+            && crate::wire::status(error.kind()).is_client_error()
+            && error.kind() != Kind::ActionInFlight
+        {
+            self.signals.refused(&call.identity, &action.id);
+        }
+        written
     }
 
     /// Refuses a condition on writes by filter.
@@ -113,7 +135,11 @@ impl Writes {
         write: Result<Write>,
     ) -> Result<Written> {
         let action = action.as_ref();
-        self.database.write(&call.identity, &write?, action).await
+        let written = match write {
+            Ok(write) => self.database.write(&call.identity, &write, action).await,
+            Err(error) => Err(error),
+        };
+        self.take_back(call, action, written)
     }
 }
 

@@ -3,6 +3,7 @@
 //! A handle that is cheap to clone. Knows neither HTTP nor channels.
 
 use super::{
+    actions,
     connection::{Address, Connection},
     discovery,
     lease::Lease,
@@ -15,7 +16,7 @@ use crate::{
     config::Config,
     cursor::CursorSigner,
     error::{Error, Kind, Result},
-    identity::{Identity, Role},
+    identity::{Identity, OrganizationId, Role, UserId},
     query::{Action, Query, Write},
 };
 use std::{
@@ -219,6 +220,21 @@ impl Database {
     /// `DatabaseUnavailable`.
     pub async fn dedicated(&self) -> Result<Connection> {
         self.inner.address.open().await
+    }
+
+    /// Whether this action of this user was committed, by whichever server.
+    ///
+    /// # Errors
+    /// `DatabaseUnavailable`.
+    pub async fn is_committed(
+        &self,
+        organization: &OrganizationId,
+        user: &UserId,
+        action: &str,
+    ) -> Result<bool> {
+        let signer = self.inner.signer()?;
+        let connection = self.inner.plain.get().await?;
+        actions::is_committed(&connection, signer, organization, user, action).await
     }
 
     /// Asks PostgreSQL whether it is there.

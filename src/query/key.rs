@@ -9,6 +9,8 @@ use crate::{
     error::{Error, Kind, Result},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::value::RawValue;
+use std::collections::HashMap;
 
 /// What is encoded in a part of an id: all but the unreserved characters (RFC 3986 section 2.3).
 #[allow(dead_code, reason = "the answers of writes name rows by it")]
@@ -78,4 +80,29 @@ pub(crate) fn encode<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
         .map(|part| utf8_percent_encode(part, ENCODED).to_string())
         .collect();
     parts.join(",")
+}
+/// The id of a row, which is a whole JSON object of its resource: as JSON, as changes name it, and as
+/// a segment of a path.
+///
+/// # Errors
+/// `Internal` if the row is none, or lacks a part of its key.
+pub(crate) fn of_row(resource: &Resource, row: &[u8]) -> Result<(String, String)> {
+    let broken = || Error::internal("a row lacks its key");
+    let row: HashMap<String, &RawValue> = serde_json::from_slice(row).map_err(|_| broken())?;
+    let mut json = Vec::new();
+    let mut texts = Vec::new();
+    for column in resource.key_columns() {
+        let value = row.get(&*column.name).ok_or_else(broken)?.get();
+        json.push(value);
+        texts.push(match serde_json::from_str::<String>(value) {
+            Ok(text) => text,
+            Err(_) => value.to_owned(),
+        });
+    }
+    let id = encode(texts.iter().map(String::as_str));
+    match json.as_slice() {
+        [] => Err(broken()),
+        [one] => Ok(((*one).to_owned(), id)),
+        several => Ok((format!("[{}]", several.join(",")), id)),
+    }
 }

@@ -11,6 +11,7 @@ pub mod value;
 pub(crate) mod write;
 
 pub(crate) use key::encode as encode_id;
+pub(crate) use key::of_row as row_id;
 pub use read::Query;
 pub use value::Value;
 pub use write::{Action, ActionId, Answer, Fingerprint, Format, Write, WriteOptions, to_json};

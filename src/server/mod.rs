@@ -11,11 +11,13 @@ use crate::{
     error::{Error, Kind, Result},
     feed::{self, FeedHandle, Liveness},
     http::{
-        self, Asynchronous, Callers, Channels, Handlers, Page, Progress, Readiness, Reads, Writes,
+        self, Asynchronous, Callers, Channels, Handlers, Page, Progress, Readiness, Reads, Topics,
+        Writes,
     },
     identity::Verifier,
     postgres::{Connections, Database},
     request::Requests,
+    signal::Signals,
 };
 use accept::Acceptor;
 use capacity::Capacity;
@@ -110,6 +112,7 @@ impl Server {
             stack::request_id_header(&config)?,
             config.limits.url_bytes_max,
         ));
+        let signals = Signals::start(&config, &hub, database.clone());
         let channels = Arc::new(Channels::new(
             &config,
             hub.clone(),
@@ -117,6 +120,7 @@ impl Server {
             callers.clone(),
             asynchronous.clone(),
             prepared.replays().clone(),
+            signals.clone(),
         ));
         hub.start_sweeper();
         let feed = prepared.start(hub.clone(), broker(hub.clone()));
@@ -127,11 +131,13 @@ impl Server {
             writes: Arc::new(Writes::new(
                 database.clone(),
                 callers.clone(),
+                signals.clone(),
                 &config.api,
                 &config.limits,
             )),
             channels: channels.clone(),
             progress: Arc::new(Progress::new(hub.clone(), callers.clone())),
+            topics: Arc::new(Topics::new(hub.clone(), callers.clone(), signals.clone())),
             callers,
             readiness: Arc::new(readiness),
             page,
@@ -152,6 +158,7 @@ impl Server {
             channels,
             requests,
             hub,
+            signals,
             feed,
             database,
             stop: stop.drop_guard(),
@@ -187,6 +194,7 @@ pub struct Running {
     channels: Arc<Channels>,
     requests: Requests,
     hub: Arc<Hub>,
+    signals: Arc<Signals>,
     feed: FeedHandle,
     database: Database,
     stop: DropGuard,
@@ -242,6 +250,7 @@ impl Running {
         }
         // Whoever is there still has had the time; nothing of a channel outlives the server.
         self.hub.clear();
+        self.signals.stop();
         self.feed.stop().await;
         self.database.close().await;
     }

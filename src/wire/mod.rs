@@ -4,6 +4,7 @@ pub mod answer;
 pub mod event;
 mod events;
 pub mod problem;
+pub mod signal;
 mod status;
 
 pub use events::Events;

@@ -26,6 +26,7 @@ pub fn status(kind: Kind) -> StatusCode {
         | Kind::OperatorUnknown
         | Kind::RowUnknown
         | Kind::RequestUnknown
+        | Kind::TopicUnknown
         | Kind::ChannelUnknown => StatusCode::NOT_FOUND,
 
         // PostgREST's: the details list what can be chosen.
@@ -64,13 +65,17 @@ pub fn status(kind: Kind) -> StatusCode {
         | Kind::ActionInFlight
         | Kind::RequestIdInUse
         | Kind::RequestCancelled => StatusCode::CONFLICT,
-        Kind::ChannelEnded => StatusCode::GONE,
+        Kind::ChannelEnded | Kind::TopicLost => StatusCode::GONE,
         Kind::ActionReused => StatusCode::UNPROCESSABLE_ENTITY,
         Kind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
-        Kind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Kind::BodyTooLarge | Kind::SignalTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::UrlTooLong => StatusCode::URI_TOO_LONG,
         Kind::MediaTypeUnsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Kind::TooManyRequests | Kind::TooManyChannels => StatusCode::TOO_MANY_REQUESTS,
+        Kind::TooManyRequests
+        | Kind::TooManyChannels
+        | Kind::TooManyTopics
+        | Kind::TooManySignals
+        | Kind::SignalsLost => StatusCode::TOO_MANY_REQUESTS,
         Kind::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
 
         Kind::NotSupported => StatusCode::NOT_IMPLEMENTED,

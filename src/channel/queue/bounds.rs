@@ -19,6 +19,8 @@ pub(in crate::channel) struct Bounds {
     pub(super) replay_queue_bytes: usize,
     /// `error` events without a request.
     pub(super) asides_bytes_max: usize,
+    /// Signals.
+    pub(super) signals_bytes_max: usize,
     pub(super) replay_bytes_max: usize,
     pub(super) replay_ms: u64,
     pub(super) grace_ms: u64,
@@ -34,11 +36,14 @@ const TERMINAL_BYTES: usize = 4 << 10;
 
 /// The part of a channel's bytes that asides may take: one in so many.
 const ASIDES_PART: usize = 64;
+/// The part that signals may take: one in so many.
+const SIGNALS_PART: usize = 32;
 
 impl Bounds {
     pub(in crate::channel) fn new(limits: &Limits) -> Self {
         let asides = limits.queue_bytes_max / ASIDES_PART;
-        let all = limits.queue_bytes_max - asides;
+        let signals = limits.queue_bytes_max / SIGNALS_PART;
+        let all = limits.queue_bytes_max - asides - signals;
         let lane = all / 4 / limits.requests_per_identity.max(1);
         Self {
             lane_bytes: lane - TERMINAL_BYTES.min(lane / 4),
@@ -47,6 +52,7 @@ impl Bounds {
             changes_bytes_small: all / 2,
             replay_queue_bytes: all / 8,
             asides_bytes_max: asides,
+            signals_bytes_max: signals,
             replay_bytes_max: limits.replay_bytes_max,
             replay_ms: limits.replay_ms,
             grace_ms: limits.request_grace_ms,

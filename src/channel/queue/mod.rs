@@ -51,7 +51,7 @@ pub(super) struct Queue {
     window: Window,
     changes: Changes,
     lanes: Lanes,
-    /// `error` events without a request.
+    /// `error` events without a request, and signals.
     asides: Option<Box<Asides>>,
     /// Everything is to be reset first, at this state.
     void: Option<Box<Void>>,
@@ -92,8 +92,40 @@ struct Void {
 /// Events of no request, oldest first; never empty.
 #[derive(Debug, Default)]
 struct Asides {
-    events: VecDeque<Events>,
-    bytes: usize,
+    events: VecDeque<(Aside, Events)>,
+    /// Bytes of errors.
+    errors: usize,
+    /// Bytes of signals.
+    signals: usize,
+    /// Signals were dropped, which the reader is told; none are taken until it has caught up.
+    lost: bool,
+}
+
+/// What an event of no request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Aside {
+    Error,
+    Signal,
+}
+
+impl Asides {
+    fn push(&mut self, aside: Aside, event: Events) {
+        *self.bytes_of(aside) += event.bytes().len();
+        self.events.push_back((aside, event));
+    }
+
+    fn pop(&mut self) -> Option<Events> {
+        let (aside, event) = self.events.pop_front()?;
+        *self.bytes_of(aside) -= event.bytes().len();
+        Some(event)
+    }
+
+    fn bytes_of(&mut self, aside: Aside) -> &mut usize {
+        match aside {
+            Aside::Error => &mut self.errors,
+            Aside::Signal => &mut self.signals,
+        }
+    }
 }
 
 /// How a channel's life goes.
@@ -261,6 +293,11 @@ impl Queue {
         self.reader.wake(effects);
     }
 
+    /// Whether somebody reads it.
+    pub(super) fn is_read(&self) -> bool {
+        self.reader.is_attached()
+    }
+
     /// Whether it has ended.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.phase, Phase::Ended(_))
@@ -268,7 +305,8 @@ impl Queue {
 
     /// Bytes that wait, bytes that are kept, requests whose end was not yet handed out.
     pub(super) fn sizes(&self) -> (usize, usize, usize) {
-        let asides = self.asides.as_ref().map_or(0, |it| it.bytes);
+        let asides = self.asides.as_ref();
+        let asides = asides.map_or(0, |it| it.errors + it.signals);
         let replay = self.replay.as_ref().map_or(0, |it| it.bytes());
         let queued = self.changes.bytes() + replay + self.lanes.bytes() + asides;
         (queued, self.window.bytes(), self.lanes.len())

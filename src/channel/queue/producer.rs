@@ -1,6 +1,6 @@
 //! The producing half of the queue: requests and their rows, from the place to the end.
 
-use super::{Bounds, Effects, LaneId, Phase, Queue};
+use super::{Aside, Bounds, Effects, LaneId, Phase, Queue};
 use crate::{
     channel::{Priority, RequestId, RequestState, RequestStatus},
     error::{Error, Kind, Result},
@@ -174,16 +174,42 @@ impl Queue {
     ) -> bool {
         let event = Events::one(event::error(None, problem));
         let bytes = event.bytes().len();
-        let waiting = self.asides.as_ref().map_or(0, |it| it.bytes);
+        let waiting = self.asides.as_ref().map_or(0, |it| it.errors);
         if self.phase != Phase::Open || waiting + bytes > bounds.asides_bytes_max {
             return false;
         }
         self.arrive(now);
         let asides = self.asides.get_or_insert_default();
-        asides.bytes += bytes;
-        asides.events.push_back(event);
+        asides.push(Aside::Error, event);
         self.reader.wake(effects);
         true
+    }
+
+    /// Queues an event that is not about the database. Where too many wait, the reader is told once
+    /// that some are lost, and gets none until it has caught up.
+    pub(in crate::channel) fn tell(
+        &mut self,
+        event: &Events,
+        lost: impl FnOnce() -> Events,
+        now: u64,
+        bounds: &Bounds,
+        effects: &mut Effects,
+    ) {
+        if self.phase != Phase::Open {
+            return;
+        }
+        self.arrive(now);
+        let asides = self.asides.get_or_insert_default();
+        if asides.lost {
+            return;
+        }
+        if asides.signals + event.bytes().len() > bounds.signals_bytes_max {
+            asides.lost = true;
+            asides.push(Aside::Error, lost());
+        } else {
+            asides.push(Aside::Signal, event.clone());
+        }
+        self.reader.wake(effects);
     }
 
     /// Why a request should end. One that is no longer there was ended with everything else.

@@ -369,11 +369,10 @@ impl Queue {
             return Some(Sent::own(Events::one(out), None));
         }
         if let Some(asides) = &mut self.asides {
-            if room.cuts(asides.events.front()?, first) == 0 {
+            if room.cuts(&asides.events.front()?.1, first) == 0 {
                 return None;
             }
-            let event = asides.events.pop_front()?;
-            asides.bytes -= event.bytes().len();
+            let event = asides.pop()?;
             self.asides.take_if(|it| it.events.is_empty());
             return Some(Sent::own(event, None));
         }

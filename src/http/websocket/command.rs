@@ -3,16 +3,19 @@
 use crate::{
     channel::{Channel, Priority, RequestId},
     error::{Error, Kind, Result},
-    http::{asynchronous::Asynchronous, channels::Renewal, reply::log_refused},
+    http::{asynchronous::Asynchronous, channels::Renewal, reply::log_refused, signals::Sent},
+    signal::Signals,
     wire::{event::Close, problem},
 };
 use serde::Deserialize;
-use std::sync::Arc;
+use serde_json::value::RawValue;
+use std::{borrow::Cow, sync::Arc};
 
 /// Carries out the commands of one socket.
 pub(in crate::http) struct Commands {
     pub(in crate::http) asynchronous: Arc<Asynchronous>,
     pub(in crate::http) renewal: Renewal,
+    pub(in crate::http) signals: Arc<Signals>,
 }
 
 #[derive(Deserialize)]
@@ -32,9 +35,37 @@ enum Command {
     Auth {
         token: String,
     },
-    Join {},
-    Leave {},
-    Signal {},
+    Leave {
+        topic: String,
+    },
+    #[serde(skip)]
+    Join(Join),
+    #[serde(skip)]
+    Signal(Sent),
+}
+
+/// The two that carry JSON which is passed on as it is: serde keeps no raw value inside of a tagged
+/// enum.
+#[derive(Deserialize)]
+struct Join {
+    topic: String,
+    state: Option<Box<RawValue>>,
+}
+
+impl Command {
+    fn read(text: &str) -> serde_json::Result<Self> {
+        #[derive(Deserialize)]
+        struct Tag<'a> {
+            #[serde(rename = "type", borrow)]
+            tag: Option<Cow<'a, str>>,
+        }
+        let tag = serde_json::from_str::<Tag<'_>>(text)?.tag;
+        match tag.as_deref() {
+            Some("join") => serde_json::from_str(text).map(Self::Join),
+            Some("signal") => serde_json::from_str(text).map(Self::Signal),
+            _ => serde_json::from_str(text),
+        }
+    }
 }
 
 /// What becomes of the socket.
@@ -47,7 +78,7 @@ impl Commands {
     /// Carries out a command. What it asks for, and what is wrong with it, comes as events of the
     /// channel.
     pub(super) async fn run(&self, text: &str, channel: &Arc<Channel>) -> Outcome {
-        let command: Command = match serde_json::from_str(text) {
+        let command = match Command::read(text) {
             Ok(command) => command,
             Err(error) => return self.refuse(channel, &malformed(error), None),
         };
@@ -96,10 +127,12 @@ impl Commands {
                     return Ok(Outcome::Close(reason));
                 }
             }
-            Command::Join {} | Command::Leave {} | Command::Signal {} => {
-                let detail = "Topics and signals are not supported yet.";
-                return Err(Error::new(Kind::NotSupported, detail));
+            Command::Join(join) => {
+                let state = join.state.as_deref();
+                self.signals.join(channel, &join.topic, state).await?;
             }
+            Command::Leave { topic } => self.signals.leave(channel, topic)?,
+            Command::Signal(signal) => self.signals.send(channel, &signal.message()?).await?,
         }
         Ok(Outcome::Done)
     }

@@ -19,6 +19,8 @@ use tokio::time::{Instant, Sleep};
 /// Bytes of events taken at once: enough for few system calls, and no more than may be in front of
 /// something urgent.
 const DELIVERY_BYTES: usize = 64 << 10;
+/// How long a peer may take to answer a ping, if that is not longer than between two pings.
+const PONG_PATIENCE: Duration = Duration::from_secs(15);
 /// How often it is looked at whether a write that waits has moved.
 const LOOK_AT_WRITE: Duration = Duration::from_secs(1);
 /// What a peer is told that closes without a code.
@@ -164,7 +166,8 @@ impl Conversation {
         let now = Instant::now();
         let heard_at = self.socket.heard_at();
         let quiet = now - heard_at;
-        if quiet >= 2 * self.ping {
+        let patience = self.ping + self.ping.min(PONG_PATIENCE);
+        if quiet >= patience {
             tracing::debug!("a WebSocket's peer is not there any more");
             return Next::Gone;
         }
@@ -179,8 +182,7 @@ impl Conversation {
             self.told_progress = standing_since;
             self.reader.progressed();
         }
-        let turns = if waits_for_pong { 2 } else { 1 };
-        let mut next = heard_at + self.ping * turns;
+        let mut next = heard_at + if waits_for_pong { patience } else { self.ping };
         if standing_since.is_some() {
             next = next.min(now + LOOK_AT_WRITE);
         }

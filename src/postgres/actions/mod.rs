@@ -13,7 +13,7 @@ use super::{connection::Connection, migrate::refused};
 use crate::{
     cursor::CursorSigner,
     error::{Error, Kind, Result},
-    identity::Identity,
+    identity::{Identity, OrganizationId, UserId},
     query::Action,
 };
 use std::time::Duration;
@@ -22,6 +22,7 @@ use tokio_postgres::{Row, Statement, types::ToSql};
 const LOCK: &str = include_str!("../../../sql/actions/lock.sql");
 const FIND: &str = include_str!("../../../sql/actions/find.sql");
 const RECORD: &str = include_str!("../../../sql/actions/record.sql");
+const KNOWN: &str = include_str!("../../../sql/actions/known.sql");
 const ROLE: &str = include_str!("../../../sql/actions/role.sql");
 const TRIM: &str = include_str!("../../../sql/actions/trim.sql");
 
@@ -70,18 +71,11 @@ pub(super) struct Prepared {
 
 impl<'a> Taking<'a> {
     pub(super) fn new(signer: &CursorSigner, identity: &'a Identity, action: &'a Action) -> Self {
-        let parts = [
-            identity.organization.0.as_bytes(),
-            identity.user.0.as_bytes(),
-            action.id.as_str().as_bytes(),
-        ];
-        let digest = signer.digest(DOMAIN, &parts);
-        let mut key = [0; 16];
-        key.copy_from_slice(&digest[..16]);
+        let (organization, user) = (&identity.organization, &identity.user);
         Self {
             identity,
             action,
-            key,
+            key: key(signer, organization, user, action.id.as_str()),
         }
     }
 
@@ -162,6 +156,39 @@ impl<'a> Taking<'a> {
         recorded?;
         taken.map(|_| ())
     }
+}
+
+/// Whether an action was committed.
+///
+/// # Errors
+/// `DatabaseUnavailable`.
+pub(super) async fn is_committed(
+    connection: &Connection,
+    signer: &CursorSigner,
+    organization: &OrganizationId,
+    user: &UserId,
+    action: &str,
+) -> Result<bool> {
+    let key = key(signer, organization, user, action);
+    let known = connection.query_opt(KNOWN, &[&&key[..]]).await;
+    known.map(|row| row.is_some()).map_err(refused)
+}
+
+fn key(
+    signer: &CursorSigner,
+    organization: &OrganizationId,
+    user: &UserId,
+    action: &str,
+) -> [u8; 16] {
+    let parts = [
+        organization.0.as_bytes(),
+        user.0.as_bytes(),
+        action.as_bytes(),
+    ];
+    let digest = signer.digest(DOMAIN, &parts);
+    let mut key = [0; 16];
+    key.copy_from_slice(&digest[..16]);
+    key
 }
 
 /// The answer to an action that is being done.

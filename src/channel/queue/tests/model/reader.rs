@@ -8,6 +8,7 @@ impl World {
         let mut effects = Effects::default();
         let attached = self.queue.attach(
             Attach {
+                lingers_ms: 0,
                 after,
                 resources: self.filter.map(|it| vec![it.into()]),
                 acknowledges,

@@ -1,0 +1,2 @@
+-- Whether the action of this key was committed.
+select from rowcast.actions where key = $1
