@@ -120,9 +120,17 @@ async fn preferences_choose_what_a_write_answers() {
         assert!(call.expect(204).await.body.is_empty());
     }
     let merge = client
-        .post("/tickets", json!({}))
+        .post(
+            "/tickets",
+            json!([{"id": 2, "subject": "m"}, {"id": 7001, "subject": "n"}]),
+        )
         .header("prefer", "resolution=merge-duplicates");
-    assert_eq!(merge.expect(501).await.problem()["type"], "not-supported");
+    let merge = merge.expect(201).await;
+    assert_eq!(merge.json()[0]["subject"], "m");
+    assert_eq!(
+        merge.header("preference-applied"),
+        "resolution=merge-duplicates"
+    );
     server.finish().await;
 }
 
@@ -182,7 +190,20 @@ async fn a_write_may_depend_on_the_state_of_the_row() {
     let none = client
         .put("/tickets/1", json!({"subject": "x"}))
         .header("if-none-match", "*");
-    assert_eq!(none.expect(501).await.problem()["type"], "not-supported");
+    assert_eq!(
+        none.expect(412).await.problem()["type"],
+        "precondition-failed"
+    );
+    let new = client
+        .put("/tickets/6001", json!({"subject": "x"}))
+        .header("if-none-match", "*");
+    let tag = new.expect(201).await.header("etag").to_owned();
+    for (status, tag) in [(412, tag.as_str()), (200, "\"1\"")] {
+        let other = client
+            .patch("/tickets/6001", json!({"subject": "y"}))
+            .header("if-none-match", tag);
+        other.expect(status).await;
+    }
     server.finish().await;
 }
 

@@ -262,9 +262,10 @@ impl Resource {
         )
     }
 
-    /// Whether rows can be written at all, by anybody.
+    /// Whether rows can be written at all, by anybody. Those of a table without a key have no address,
+    /// and are written as PostgREST writes them, by filter.
     pub fn is_writable(&self) -> bool {
-        !self.key.is_empty() && self.tenancy != Tenancy::Shared && self.kind.is_writable()
+        self.tenancy != Tenancy::Shared && self.kind.is_writable()
     }
 }
 

@@ -232,7 +232,7 @@ fn rights(resource: &Resource, privileges: &Privileges) -> String {
             _ => Some(format!("{name} ({allowed} of {} columns)", columns.len())),
         }
     };
-    let writable = resource.is_writable();
+    let writable = resource.is_writable() && !resource.key.is_empty();
     let rights = [
         on_columns("read", &privileges.select),
         on_columns("insert", &privileges.insert).filter(|_| writable),

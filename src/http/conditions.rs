@@ -49,6 +49,18 @@ pub(super) fn if_match(head: &Head) -> Result<Option<Vec<String>>> {
     }))
 }
 
+/// The entity tags of which a write wants to find none, in the words of
+/// [`crate::query::WriteOptions`].
+///
+/// # Errors
+/// `HeaderMalformed`.
+pub(super) fn if_none_match_of_write(head: &Head) -> Result<Option<Vec<String>>> {
+    Ok(if_none_match(head)?.map(|tags| match tags {
+        Tags::Any => Vec::new(),
+        Tags::These(tags) => tags,
+    }))
+}
+
 fn tags(head: &Head, name: &HeaderName) -> Result<Option<Tags>> {
     let not_tags = || malformed(name, "is neither `*` nor a list of quoted entity tags");
     let mut found = Vec::new();

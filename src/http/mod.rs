@@ -144,8 +144,9 @@ pub fn routes(limits: &Limits, to: &Handlers) -> BoxedFilter<(Response,)> {
         boxed(lists().and(read()).and(head()).and(reads()).then(reads::list)),
         boxed(lists().and(post()).and(head()).and(body()).and(writes()).then(writes::create)),
         boxed(lists().and(patch()).and(head()).and(body()).and(writes()).then(writes::update_matching)),
+        boxed(lists().and(put()).and(head()).and(body()).and(writes()).then(writes::replace_matching)),
         boxed(lists().and(delete()).and(head()).and(writes()).then(writes::delete_matching)),
-        otherwise(one(lists()), "GET, HEAD, POST, PATCH, DELETE, OPTIONS"),
+        otherwise(one(lists()), "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
     ]);
     let items = || path!(Segment / Segment).or(path!("resources" / Segment / Segment)).unify();
     let item_routes = first_of([

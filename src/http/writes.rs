@@ -3,12 +3,13 @@
 //! A handler here announces nothing: it commits, and the feed hears of that.
 
 use super::{
+    accept,
     actions::action,
     body::Body,
     conditions,
     credentials::Callers,
     head::{Head, Segment, UNRESERVED},
-    preferences::{Followed, Preferences, Return},
+    preferences::{Followed, Handling, Missing, Preferences, Resolution, Return, Transaction},
     reply::{self, Answered, IDEMPOTENCY_REPLAYED, Response, put, put_etag, put_position},
 };
 use crate::{
@@ -17,13 +18,13 @@ use crate::{
     error::{Error, Kind, Result},
     identity::Identity,
     postgres::{Database, Written},
-    query::{Action, Answer, Write, WriteOptions},
+    query::{Action, Answer, Duplicates, Write, WriteOptions},
     signal::Signals,
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{
     StatusCode,
-    header::{CONTENT_RANGE, IF_NONE_MATCH, LOCATION},
+    header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION},
 };
 use percent_encoding::utf8_percent_encode;
 use std::sync::Arc;
@@ -53,6 +54,8 @@ impl Writes {
             signals,
             callers,
             batch_writes_max: limits.batch_writes_max,
+            postgrest: api.write_answer == WriteAnswer::Minimal,
+            tx_rollback: api.tx_rollback,
             answer: match api.write_answer {
                 WriteAnswer::Row => Answer::Rows,
                 WriteAnswer::Minimal => Answer::Minimal,
@@ -74,22 +77,32 @@ impl Writes {
 
     /// What a write is asked for in headers.
     pub(super) fn shape(&self, head: &Head) -> Result<(Preferences, WriteOptions)> {
-        let preferences = Preferences::read(head)?;
-        if preferences.resolution.is_some() || preferences.max_affected.is_some() {
-            let detail = "Neither resolution nor max-affected is supported yet.";
-            return Err(Error::new(Kind::NotSupported, detail));
+        let mut preferences = Preferences::read(head)?;
+        if preferences.transaction == Some(Transaction::Rollback) && !self.tx_rollback {
+            preferences.transaction = None;
         }
-        if head.headers.contains_key(IF_NONE_MATCH) {
-            let detail = "If-None-Match is not supported on writes.";
-            return Err(Error::new(Kind::NotSupported, detail));
-        }
+        let single = accept::is_singular(head);
+        let rows_max = preferences.max_affected;
+        let strict = preferences.handling == Some(Handling::Strict);
         let options = WriteOptions {
             answer: match preferences.answer {
                 Some(Return::Representation) => Answer::Rows,
-                Some(Return::Minimal | Return::HeadersOnly) => Answer::Minimal,
+                Some(Return::HeadersOnly) => Answer::Place,
+                Some(Return::Minimal) => Answer::Minimal,
                 None => self.answer,
             },
             if_match: conditions::if_match(head)?,
+            if_none_match: conditions::if_none_match_of_write(head)?,
+            duplicates: preferences.resolution.map(|it| match it {
+                Resolution::Merge => Duplicates::Merge,
+                Resolution::Ignore => Duplicates::Ignore,
+            }),
+            defaults: preferences.missing == Some(Missing::Default),
+            // PostgREST heeds it only where handling is strict.
+            rows_max: rows_max.filter(|_| strict || !self.postgrest),
+            single,
+            rehearsal: preferences.transaction == Some(Transaction::Rollback),
+            postgrest: self.postgrest,
         };
         Ok((preferences, options))
     }
@@ -164,8 +177,10 @@ pub(super) async fn create(
     let options = call.options.clone();
     let write = Write::create(&call.access, &name, &head.query, &body, options);
     let action = action(&head, &[resource.raw()], &body)?;
-    let written = writes.run(&call, action, write).await?;
-    Ok(call.answer(written, &name, Followed::Create { keyed: false }))
+    let write = write?;
+    let keyed = write.resolves_duplicates();
+    let written = writes.run(&call, action, Ok(write)).await?;
+    Ok(call.answer(written, &name, Followed::Create { keyed }))
 }
 
 /// `PATCH /{resource}/{id}`
@@ -220,6 +235,23 @@ pub(super) async fn delete(
     Ok(call.answer(written, &name, Followed::Delete))
 }
 
+/// `PUT /{resource}?{key}`
+pub(super) async fn replace_matching(
+    resource: Segment,
+    head: Head,
+    body: Body,
+    writes: Arc<Writes>,
+) -> Answered {
+    let call = writes.begin(&head).await?;
+    let body = body.rows(&head).await?;
+    let name = resource.decode()?;
+    let options = call.options.clone();
+    let write = Write::replace_matching(&call.access, &name, &head.query, &body, options);
+    let action = action(&head, &[resource.raw()], &body)?;
+    let written = writes.run(&call, action, write).await?;
+    Ok(call.answer(written, &name, Followed::Replace))
+}
+
 /// `PATCH /{resource}?{filters}`
 pub(super) async fn update_matching(
     resource: Segment,
@@ -256,8 +288,9 @@ pub(super) async fn delete_matching(
 
 impl Call {
     fn answer(&self, written: Written, resource: &str, followed: Followed) -> Response {
-        let status = status(&written);
+        let status = self.status(&written, followed);
         let body = written.body.map(|body| match self.preferences.answer {
+            _ if self.options.single => as_object(body),
             Some(Return::Representation) => as_array(body),
             _ => body,
         });
@@ -266,12 +299,22 @@ impl Call {
             None => reply::empty(status),
         };
         let headers = response.headers_mut();
+        if self.options.single && headers.contains_key(CONTENT_TYPE) {
+            headers.insert(CONTENT_TYPE, accept::SINGULAR);
+        }
         if let Some(position) = &written.position {
             put_position(headers, position);
         }
         put_etag(headers, written.etag.as_deref());
-        if let Some(id) = written.id.filter(|_| written.created) {
-            put(headers, LOCATION, &location(resource, &id));
+        let place = match (self.options.postgrest, &written.key, &written.id) {
+            (true, Some(key), _) if self.options.answer == Answer::Place => {
+                Some(query_location(resource, key))
+            }
+            (false, _, Some(id)) => Some(location(resource, id)),
+            _ => None,
+        };
+        if let Some(place) = place.filter(|_| written.created) {
+            put(headers, LOCATION, &place);
         }
         let total = match self.preferences.counts() {
             true => written.rows.to_string(),
@@ -289,6 +332,20 @@ impl Call {
         }
         self.preferences.put_applied(headers, followed);
         response
+    }
+
+    fn status(&self, written: &Written, followed: Followed) -> StatusCode {
+        if !self.options.postgrest {
+            return status(written);
+        }
+        let merges = self.options.duplicates == Some(Duplicates::Merge);
+        match (followed, &written.body) {
+            (Followed::Create { .. }, _) if merges && !written.created => StatusCode::OK,
+            (Followed::Create { .. }, _) => StatusCode::CREATED,
+            (_, None) => StatusCode::NO_CONTENT,
+            (_, Some(_)) if written.created => StatusCode::CREATED,
+            (_, Some(_)) => StatusCode::OK,
+        }
     }
 }
 
@@ -323,6 +380,24 @@ pub(super) fn as_array(body: Bytes) -> Bytes {
     array.freeze()
 }
 
+/// Where a row can be read, as PostgREST has it: a filter for each part of its key.
+fn query_location(resource: &str, key: &[(String, String)]) -> String {
+    let encoded = |text: &str| utf8_percent_encode(text, UNRESERVED).to_string();
+    let parts = key
+        .iter()
+        .map(|(column, value)| format!("{}=eq.{}", encoded(column), encoded(value)));
+    let parts: Vec<String> = parts.collect();
+    format!("/{}?{}", encoded(resource), parts.join("&"))
+}
+
+/// What callers expect who ask for one object: it is the only one in its array.
+fn as_object(body: Bytes) -> Bytes {
+    match body.first() {
+        Some(b'[') => body.slice(1..body.len() - 1),
+        _ => body,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,7 +406,12 @@ mod tests {
     fn a_representation_is_an_array_and_a_location_wins_over_no_route() {
         assert_eq!(as_array("{\"a\":1}".into()), "[{\"a\":1}]");
         assert_eq!(as_array("[1]".into()), "[1]");
-        assert_eq!(location("tickets", "4,2"), "/tickets/4,2");
-        assert_eq!(location("health", "1"), "/resources/health/1");
+        assert_eq!(as_object("[{}]".into()), "{}");
+        assert_eq!(as_object("{}".into()), "{}");
+        let key = [("a".into(), "1".into()), ("b c".into(), "R & R+".into())];
+        let location = query_location("marks", &key);
+        assert_eq!(location, "/marks?a=eq.1&b%20c=eq.R%20%26%20R%2B");
+        assert_eq!(super::location("tickets", "4,2"), "/tickets/4,2");
+        assert_eq!(super::location("health", "1"), "/resources/health/1");
     }
 }

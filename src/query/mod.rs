@@ -14,4 +14,6 @@ pub(crate) use key::encode as encode_id;
 pub(crate) use key::of_row as row_id;
 pub use read::Query;
 pub use value::Value;
-pub use write::{Action, ActionId, Answer, Fingerprint, Format, Write, WriteOptions, to_json};
+pub use write::{
+    Action, ActionId, Answer, Duplicates, Fingerprint, Format, Write, WriteOptions, to_json,
+};

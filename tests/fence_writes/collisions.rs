@@ -157,7 +157,7 @@ async fn collisions_with_visible_rows_are_explained() {
     let told_both = told(writer.post("cages", both).await);
     assert_eq!(
         (&told_both["code"], told_both.get("details")),
-        (&json!("23505"), None)
+        (&json!("23505"), Some(&json!(null)))
     );
     assert!(!told_both.to_string().contains("two"), "{told_both}");
     zoo.close().await;

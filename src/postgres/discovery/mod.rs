@@ -312,7 +312,7 @@ impl<'a> Discovery<'a> {
             for reference in resource
                 .references
                 .iter()
-                .filter(|_| resource.is_writable())
+                .filter(|_| resource.is_writable() && !resource.key.is_empty())
             {
                 let own =
                     matches!(resource.tenancy, Tenancy::Column(it) if reference.columns == [it]);

@@ -12,6 +12,6 @@ mod writer;
 
 pub(crate) use identifier::identifier;
 pub(crate) use include::included;
-pub(crate) use select::select;
-pub(crate) use write::{Fenced, Returning};
+pub(crate) use select::{encoder, select};
+pub(crate) use write::{Fenced, MERGED, MERGED_NONE, Returning, Writing};
 pub(crate) use writer::{Rendered, Writer};

@@ -101,6 +101,12 @@ pub(super) fn listed(
     Ok(RowEncoder::new(columns))
 }
 
+/// The encoder of a query's rows.
+pub(crate) fn encoder(query: &Query) -> RowEncoder {
+    let items = all(query);
+    RowEncoder::new(items.iter().map(|it| (&*it.name, it.encoding.clone())))
+}
+
 /// Appends a query whose rows are groups. The groups are made in a subquery, since what `to_json` makes
 /// cannot be grouped by.
 fn groups(writer: &mut Writer, row: Parent<'_>) -> Result<RowEncoder> {

@@ -4,15 +4,15 @@
 //! All values of a body are one JSON parameter, so that one statement text serves any number of rows;
 //! `json_to_recordset` reads each by the input function of its column's type.
 
-use super::{Rendered, Writer, condition, fence, identifier};
+use super::{Rendered, Writer, embed::Parent, fence, identifier, select};
 use crate::{
     catalog::{Column, Resource, Tenancy},
     error::{Error, Kind, Result},
     identity::OrganizationId,
-    postgres::params,
+    postgres::{encode::RowEncoder, params},
     query::{
         Query,
-        write::{Given, Operation, Write},
+        write::{Conflict, Given, Operation, Write},
     },
 };
 
@@ -23,62 +23,121 @@ pub(crate) struct Fenced<'a> {
     pub(crate) organization: &'a OrganizationId,
 }
 
-/// What a write's statement returns of each row: the key and the row as JSON objects, or null where
-/// they are not wanted or the role may not read them, and whether the row is inside the fence, or null
-/// if nobody can say.
+/// What a write's statement returns of each row: what is shown of it, and behind that its key as a JSON
+/// object, or null where it is not wanted or the role may not read it, and whether the row is inside the
+/// fence, or null if nobody can say.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Returning {
+pub(crate) struct Returning<'a> {
     pub(crate) keys: bool,
-    pub(crate) rows: bool,
+    pub(crate) rows: Option<&'a Query>,
 }
+
+/// A statement that writes, and the encoder of the rows that it returns: the key stands behind the
+/// encoder's columns, and behind that whether the row is inside.
+#[derive(Debug)]
+pub(crate) struct Writing {
+    pub(crate) rendered: Rendered,
+    pub(crate) encoder: Option<RowEncoder>,
+}
+
+/// What the result of a statement that writes is called inside of the one that shows it.
+const WRITTEN: &str = "w";
 
 impl<'a> Fenced<'a> {
     /// New rows, in the organization.
     ///
     /// # Errors
     /// `OrganizationNotAllowed` if the organization is no value of its column.
-    pub(crate) fn insert(self, given: &Given, returning: Option<Returning>) -> Result<Rendered> {
+    pub(crate) fn insert(
+        self,
+        given: &Given,
+        conflict: Option<&Conflict>,
+        returning: Option<Returning<'_>>,
+    ) -> Result<Writing> {
         let resource = &*self.write.resource;
         let organization = organization_column(resource);
-        let mut writer = Writer::default();
-        writer.sql("insert into ").relation(resource).sql(" as t");
-        let mut columns = given.columns.clone();
-        columns.extend(organization);
-        if columns.is_empty() {
-            if given.rows > 1 {
-                return Err(Error::new(
-                    Kind::NotSupported,
-                    "Several rows of nothing but defaults are created one by one.",
-                ));
+        self.returning(returning, |writer| {
+            writer.sql("insert into ").relation(resource).sql(" as t");
+            let mut columns = given.columns.clone();
+            columns.extend(organization);
+            if columns.is_empty() {
+                if given.rows > 1 {
+                    // An insert has at least one column; what it is given there is its default.
+                    self.append_defaults(writer, given.rows)?;
+                } else {
+                    writer.sql(" default values");
+                }
+            } else {
+                writer.sql(" (").separated(", ", &columns, |writer, index| {
+                    writer.sql(&identifier(&resource.columns[*index].name));
+                });
+                writer.sql(")");
+                let generated = |it: &usize| resource.columns[*it].identity_always;
+                if columns.iter().any(generated) {
+                    writer.sql(" overriding system value");
+                }
+                writer.sql(" select ");
+                writer.separated(", ", &given.columns, |writer, index| {
+                    writer.column("g", &resource.columns[*index]);
+                });
+                if let Some(index) = organization {
+                    let column = &resource.columns[index];
+                    let value = fence::value(column, self.organization)?;
+                    writer
+                        .sql(if given.columns.is_empty() { "" } else { ", " })
+                        .value(column, &value);
+                }
+                writer.sql(" from ");
+                append_given(writer, resource, given);
             }
-            writer.sql(" default values");
-        } else {
-            writer.sql(" (").separated(", ", &columns, |writer, index| {
-                writer.sql(&identifier(&resource.columns[*index].name));
-            });
-            writer.sql(")");
-            if columns
-                .iter()
-                .any(|it| resource.columns[*it].identity_always)
-            {
-                writer.sql(" overriding system value");
+            match conflict {
+                Some(conflict) => self.append_conflict(writer, conflict),
+                None => Ok(()),
             }
-            writer.sql(" select ");
-            writer.separated(", ", &given.columns, |writer, index| {
-                writer.column("g", &resource.columns[*index]);
-            });
-            if let Some(index) = organization {
-                let column = &resource.columns[index];
-                let value = fence::value(column, self.organization)?;
-                writer
-                    .sql(if given.columns.is_empty() { "" } else { ", " })
-                    .value(column, &value);
-            }
-            writer.sql(" from ");
-            append_given(&mut writer, resource, given);
-        }
-        self.append_returning(&mut writer, returning)?;
-        Ok(writer.finish())
+        })
+    }
+
+    /// Appends rows of nothing but defaults: for one column that has one, or takes the null.
+    fn append_defaults(self, writer: &mut Writer, rows: usize) -> Result<()> {
+        let mut columns = self.write.resource.columns.iter();
+        let Some(column) = columns.find(|it| !it.generated) else {
+            let detail = "Several rows of nothing but defaults are created one by one.";
+            return Err(Error::new(Kind::NotSupported, detail));
+        };
+        writer
+            .sql(" (")
+            .sql(&identifier(&column.name))
+            .sql(") values ");
+        writer.separated(", ", 0..rows, |writer, _| {
+            writer.sql("(default)");
+        });
+        Ok(())
+    }
+
+    /// Appends what becomes of new rows that collide with others. A row takes new values only inside
+    /// the fence: one that is left out for that is missed by whoever counts.
+    fn append_conflict(self, writer: &mut Writer, conflict: &Conflict) -> Result<()> {
+        let resource = &*self.write.resource;
+        let name = |index: &usize| identifier(&resource.columns[*index].name);
+        writer.sql(" on conflict (");
+        writer.separated(", ", &conflict.target, |writer, index| {
+            writer.sql(&name(index));
+        });
+        let Some(merged) = &conflict.merged else {
+            writer.sql(") do nothing");
+            return Ok(());
+        };
+        writer.sql(") do update set ");
+        writer.separated(", ", merged, |writer, index| {
+            let name = name(index);
+            writer.sql(&name).sql(" = excluded.").sql(&name);
+        });
+        writer.sql(" where (");
+        let catalog = &self.write.catalog;
+        fence::append(writer, catalog, resource, "t", self.organization)?;
+        // Counts those that were there.
+        writer.sql(") and ").sql(COUNT_MERGED);
+        Ok(())
     }
 
     /// New values for the rows of a target; `absent` are the columns that take their defaults.
@@ -87,10 +146,9 @@ impl<'a> Fenced<'a> {
         target: &Query,
         given: &Given,
         absent: &[usize],
-        returning: Returning,
-    ) -> Result<Rendered> {
+        returning: Returning<'_>,
+    ) -> Result<Writing> {
         let resource = &*self.write.resource;
-        let mut writer = Writer::default();
         let set = given.columns.iter().filter(|index| {
             // The key of a replaced row is where it is looked for.
             !matches!(self.write.operation, Operation::Replace { .. })
@@ -102,48 +160,48 @@ impl<'a> Fenced<'a> {
             // There is nothing to say about the row, but it has to be there.
             return self.keep(target, returning);
         }
-        writer.sql("update ").relation(resource).sql(" as t set ");
-        writer.separated(", ", &values, |writer, (index, given)| {
-            let column = &resource.columns[*index];
-            writer.sql(&identifier(&column.name)).sql(" = ");
-            match given {
-                true => writer.column("g", column),
-                false => writer.sql("default"),
-            };
-        });
-        if values.iter().any(|(_, given)| *given) {
-            writer.sql(" from ");
-            append_given(&mut writer, resource, given);
-        }
-        writer.sql(" where ");
-        self.append_target(&mut writer, target)?;
-        self.append_returning(&mut writer, Some(returning))?;
-        Ok(writer.finish())
+        self.returning(Some(returning), |writer| {
+            writer.sql("update ").relation(resource).sql(" as t set ");
+            writer.separated(", ", &values, |writer, (index, given)| {
+                let column = &resource.columns[*index];
+                writer.sql(&identifier(&column.name)).sql(" = ");
+                match given {
+                    true => writer.column("g", column),
+                    false => writer.sql("default"),
+                };
+            });
+            if values.iter().any(|(_, given)| *given) {
+                writer.sql(" from ");
+                append_given(writer, resource, given);
+            }
+            writer.sql(" where ");
+            self.append_target(writer, target)
+        })
     }
 
     /// The rows of a target go.
-    pub(crate) fn delete(self, target: &Query, returning: Returning) -> Result<Rendered> {
-        let mut writer = Writer::default();
-        writer
-            .sql("delete from ")
-            .relation(&self.write.resource)
-            .sql(" as t where ");
-        self.append_target(&mut writer, target)?;
-        self.append_returning(&mut writer, Some(returning))?;
-        Ok(writer.finish())
+    pub(crate) fn delete(self, target: &Query, returning: Returning<'_>) -> Result<Writing> {
+        self.returning(Some(returning), |writer| {
+            writer
+                .sql("delete from ")
+                .relation(&self.write.resource)
+                .sql(" as t where ");
+            self.append_target(writer, target)
+        })
     }
 
     /// What a write would return of the rows of a target that stay as they are.
-    pub(crate) fn keep(self, target: &Query, returning: Returning) -> Result<Rendered> {
+    pub(crate) fn keep(self, target: &Query, returning: Returning<'_>) -> Result<Writing> {
         let mut writer = Writer::default();
-        writer.sql("select ");
-        self.append_returned(&mut writer, returning)?;
-        writer
-            .sql(" from ")
-            .relation(&self.write.resource)
-            .sql(" as t where ");
+        let encoder = self.list(&mut writer, returning, |writer| {
+            writer.relation(&self.write.resource);
+        })?;
+        writer.sql(" where ");
         self.append_target(&mut writer, target)?;
-        Ok(writer.finish())
+        Ok(Writing {
+            rendered: writer.finish(),
+            encoder,
+        })
     }
 
     /// Whether the rows of a target are there to be seen, whatever their entity tags.
@@ -158,21 +216,30 @@ impl<'a> Fenced<'a> {
         Ok(writer.finish())
     }
 
-    /// The rows of these keys, a JSON array of objects, as they are now: `row` and `etag`, each null if
-    /// it is not wanted.
-    pub(crate) fn again(self, keys: &str, rows: bool, etag: bool) -> Result<Rendered> {
+    /// The rows of these keys, a JSON array of objects, as they are now: what is shown of them if they
+    /// are wanted, and behind that the entity tag, null if it is not.
+    pub(crate) fn again(self, keys: &str, shown: Option<&Query>, etag: bool) -> Result<Rendered> {
         let resource = &*self.write.resource;
         let mut writer = Writer::default();
-        writer.sql("select ");
-        match rows {
-            true => append_object(&mut writer, resource, &self.write.columns),
-            false => {
-                writer.sql("null::text");
+        let etag = if etag { "t.xmin::text" } else { "null::text" };
+        match shown {
+            Some(query) => {
+                let source = |writer: &mut Writer| {
+                    writer.relation(resource);
+                    Ok(())
+                };
+                let more = |writer: &mut Writer, separator: &str| {
+                    writer.sql(separator).sql(etag);
+                    Ok(())
+                };
+                select::listed(&mut writer, self.parent(query), more, source)?;
+            }
+            None => {
+                writer.sql("select ").sql(etag).sql(" from ");
+                writer.relation(resource).sql(" as t");
             }
         }
-        writer.sql(" as row, ");
-        writer.sql(if etag { "t.xmin::text" } else { "null::text" });
-        writer.sql(" as etag from rows from (json_to_recordset(");
+        writer.sql(" join rows from (json_to_recordset(");
         writer.json(keys).sql(") as (");
         writer.separated(", ", resource.key_columns(), |writer, column| {
             append_definition(writer, column);
@@ -182,10 +249,7 @@ impl<'a> Fenced<'a> {
         writer.separated(", ", 0..resource.key.len(), |writer, place| {
             writer.sql(&format!("part{place}"));
         });
-        writer
-            .sql(", place) join ")
-            .relation(resource)
-            .sql(" as t on ");
+        writer.sql(", place) on ");
         let parts: Vec<(usize, &Column)> = resource.key_columns().enumerate().collect();
         let equal = |writer: &mut Writer, (place, column): &(usize, &Column)| {
             writer.column("t", column).equals(column);
@@ -194,29 +258,76 @@ impl<'a> Fenced<'a> {
         let leakproof = |(_, column): &(usize, &Column)| column.leakproof_equality;
         self.row(resource, "t")
             .guard(&mut writer, &parts, leakproof, equal)?;
-        writer.sql(" order by k.place");
+        match shown.filter(|query| !query.order.is_empty()) {
+            Some(query) => select::order(&mut writer, self.parent(query))?,
+            None => {
+                writer.sql(" order by k.place");
+            }
+        }
+        Ok(writer.finish())
+    }
+
+    /// Whether some row of the body has, in the columns in which it may collide, the values of no row
+    /// that the caller sees, or names none: asked once the others have been passed over.
+    pub(crate) fn passed_over(self, given: &Given, conflict: &Conflict) -> Result<Rendered> {
+        let resource = &*self.write.resource;
+        let mut writer = Writer::default();
+        writer.sql("select exists (select from ");
+        append_given(&mut writer, resource, given);
+        writer.sql(" where not exists (select from ");
+        writer.relation(resource).sql(" as v where ");
+        let organization = organization_column(resource);
+        let columns = conflict.target.iter();
+        let columns = columns.filter(|it| given.columns.contains(it) && Some(**it) != organization);
+        let columns: Vec<&Column> = columns.map(|it| &resource.columns[*it]).collect();
+        let equal = |writer: &mut Writer, column: &&Column| {
+            writer.column("v", column).equals(column);
+            writer.column("g", column);
+        };
+        let leakproof = |column: &&Column| column.leakproof_equality;
+        self.row(resource, "v")
+            .guard(&mut writer, &columns, leakproof, equal)?;
+        writer.sql("))");
         Ok(writer.finish())
     }
 
     /// Appends the fence, the target's conditions, and the entity tags that the caller expects.
     fn append_target(self, writer: &mut Writer, target: &Query) -> Result<()> {
         self.append_fence(writer, target)?;
-        if let Some(tags) = &self.write.options.if_match
+        let options = &self.write.options;
+        if let Some(tags) = &options.if_match
             && !tags.is_empty()
         {
             writer.sql(" and t.xmin::text = any (").texts(tags).sql(")");
+        }
+        match &options.if_none_match {
+            None => {}
+            Some(tags) if tags.is_empty() => {
+                writer.sql(" and false");
+            }
+            Some(tags) => {
+                writer
+                    .sql(" and t.xmin::text <> all (")
+                    .texts(tags)
+                    .sql(")");
+            }
         }
         Ok(())
     }
 
     pub(super) fn append_fence(self, writer: &mut Writer, target: &Query) -> Result<()> {
-        let resource = &*self.write.resource;
-        self.row(resource, "t").guard(
-            writer,
-            &target.conditions,
-            |it| condition::is_harmless(resource, it),
-            |writer, it| condition::condition(writer, "t", resource, it),
-        )
+        select::matching(writer, self.parent(target))
+    }
+
+    fn parent<'q>(self, query: &'q Query) -> Parent<'q>
+    where
+        'a: 'q,
+    {
+        Parent {
+            query,
+            alias: select::ROW,
+            organization: self.organization,
+        }
     }
 
     /// The row called `alias`, as the caller may meet it.
@@ -229,39 +340,142 @@ impl<'a> Fenced<'a> {
         }
     }
 
-    fn append_returning(self, writer: &mut Writer, returning: Option<Returning>) -> Result<()> {
-        if let Some(returning) = returning {
+    /// A statement that writes, and what it returns. What is shown of a row may need more than its own
+    /// columns, which only a `select` can have; then the statement stands inside of one.
+    fn returning(
+        self,
+        returning: Option<Returning<'_>>,
+        write: impl FnOnce(&mut Writer) -> Result<()>,
+    ) -> Result<Writing> {
+        let resource = &*self.write.resource;
+        let mut writer = Writer::default();
+        let Some(returning) = returning else {
+            write(&mut writer)?;
+            return Ok(Writing {
+                rendered: writer.finish(),
+                encoder: None,
+            });
+        };
+        let Some(query) = returning.rows else {
+            write(&mut writer)?;
             writer.sql(" returning ");
-            self.append_returned(writer, returning)?;
-        }
-        Ok(())
+            self.append_key(&mut writer, returning.keys);
+            writer.sql(", ");
+            self.append_inside(&mut writer)?;
+            return Ok(Writing {
+                rendered: writer.finish(),
+                encoder: None,
+            });
+        };
+        let inside = free_name(resource);
+        writer.sql("with ").sql(WRITTEN).sql(" as (");
+        write(&mut writer)?;
+        writer.sql(" returning ");
+        writer.separated(", ", &self.write.readable, |writer, index| {
+            writer.column("t", &resource.columns[*index]);
+        });
+        writer.sql(if self.write.readable.is_empty() {
+            ""
+        } else {
+            ", "
+        });
+        self.append_inside(&mut writer)?;
+        writer.sql(" as ").sql(&inside).sql(") ");
+        let more = |writer: &mut Writer, separator: &str| {
+            writer.sql(separator);
+            self.append_key(writer, returning.keys);
+            writer.sql(", t.").sql(&inside);
+            Ok(())
+        };
+        let source = |writer: &mut Writer| {
+            writer.sql(WRITTEN);
+            Ok(())
+        };
+        let parent = self.parent(query);
+        let encoder = select::listed(&mut writer, parent, more, source)?;
+        select::order(&mut writer, parent)?;
+        Ok(Writing {
+            rendered: writer.finish(),
+            encoder: Some(encoder),
+        })
     }
 
-    fn append_returned(self, writer: &mut Writer, returning: Returning) -> Result<()> {
+    /// Appends `select … from …` of what a write returns, of rows that are there.
+    fn list(
+        self,
+        writer: &mut Writer,
+        returning: Returning<'_>,
+        source: impl FnOnce(&mut Writer),
+    ) -> Result<Option<RowEncoder>> {
+        let Some(query) = returning.rows else {
+            writer.sql("select ");
+            self.append_key(writer, returning.keys);
+            writer.sql(", ");
+            self.append_inside(writer)?;
+            writer.sql(" from ");
+            source(writer);
+            writer.sql(" as t");
+            return Ok(None);
+        };
+        let more = |writer: &mut Writer, separator: &str| {
+            writer.sql(separator);
+            self.append_key(writer, returning.keys);
+            writer.sql(", ");
+            self.append_inside(writer)
+        };
+        let source = |writer: &mut Writer| {
+            source(writer);
+            Ok(())
+        };
+        select::listed(writer, self.parent(query), more, source).map(Some)
+    }
+
+    fn append_key(self, writer: &mut Writer, wanted: bool) {
         let resource = &*self.write.resource;
-        if returning.keys && self.write.findable {
+        if wanted && self.write.keyed() {
             append_object(writer, resource, &resource.key);
         } else {
             writer.sql("null::text");
         }
-        writer.sql(" as key, ");
-        if returning.rows {
-            append_object(writer, resource, &self.write.columns);
-        } else {
-            writer.sql("null::text");
-        }
-        writer.sql(" as row, ");
-        if self.write.findable {
-            writer.sql("(");
-            let catalog = &self.write.catalog;
-            fence::append(writer, catalog, resource, "t", self.organization)?;
-            writer.sql(") is true");
-        } else {
+    }
+
+    fn append_inside(self, writer: &mut Writer) -> Result<()> {
+        if !self.write.findable {
             writer.sql("null::boolean");
+            return Ok(());
         }
-        writer.sql(" as inside");
+        let resource = &*self.write.resource;
+        writer.sql("(");
+        fence::append(
+            writer,
+            &self.write.catalog,
+            resource,
+            "t",
+            self.organization,
+        )?;
+        writer.sql(") is true");
         Ok(())
     }
+}
+
+/// How many rows of an upsert were there, so far in this transaction.
+pub(crate) const MERGED: &str =
+    "select coalesce(nullif(pg_catalog.current_setting('rowcast.merged', true), ''), '0')";
+
+/// Begins to count them anew.
+pub(crate) const MERGED_NONE: &str = "select pg_catalog.set_config('rowcast.merged', '0', true)";
+
+/// A condition that holds, and counts one more.
+const COUNT_MERGED: &str = "pg_catalog.set_config('rowcast.merged', \
+    (pg_catalog.current_setting('rowcast.merged')::bigint + 1)::text, true) <> ''";
+
+/// A name that no column of a resource has.
+fn free_name(resource: &Resource) -> String {
+    let mut name = "inside".to_owned();
+    while resource.column(&name).is_some() {
+        name.push('_');
+    }
+    identifier(&name)
 }
 
 /// The column that tells the organization, if it is the row's own.

@@ -3,11 +3,15 @@
 //! A snapshot taken inside the writing transaction does not order its own write, so the rows are read
 //! once more, by their keys, together with a fresh one.
 
-use super::{Applied, Work, Written, step::Telling};
+use super::{Applied, Work, Written, attempt::text, step::Telling};
 use crate::{
     catalog::Resource,
     error::Result,
-    postgres::{actions::Did, sql::Rendered},
+    postgres::{
+        actions::Did,
+        encode::RowEncoder,
+        sql::{self, Rendered},
+    },
     query::{encode_id, write::Operation},
     snapshot::Position,
 };
@@ -22,8 +26,8 @@ impl Work<'_> {
         match self.keys(applied) {
             Some(keys) => {
                 let keys = format!("[{}]", keys.join(","));
-                let rows = self.wants_rows();
-                self.fenced().again(&keys, rows, self.write.etag)
+                let shown = self.wanted();
+                self.fenced().again(&keys, shown, self.write.etag)
             }
             // The snapshot alone.
             None => Ok(Rendered {
@@ -36,7 +40,7 @@ impl Work<'_> {
     /// The keys of the rows that are to be read again.
     fn keys(self, applied: &Applied) -> Option<&[String]> {
         let deleted = matches!(self.write.operation, Operation::Delete { .. });
-        let wanted = self.wants_rows() || !self.write.is_many();
+        let wanted = self.wanted().is_some() || !self.write.is_many();
         let keys = applied.keys.as_deref()?;
         (!deleted && wanted && !keys.is_empty()).then_some(keys)
     }
@@ -50,8 +54,11 @@ impl Work<'_> {
         how: Telling,
     ) -> Written {
         let many = self.write.is_many();
-        let wanted = self.wants_rows();
-        let key = applied.keys.as_ref().and_then(|keys| keys.first());
+        let wanted = self.wanted();
+        let key = match applied.keys.as_deref() {
+            Some([key]) => parts(&self.write.resource, key),
+            _ => None,
+        };
         let again = self.keys(&applied).is_some();
         // Of rows that were deleted before, the keys are all that is left to tell.
         let deleted = how.repeated && matches!(self.write.operation, Operation::Delete { .. });
@@ -63,13 +70,15 @@ impl Work<'_> {
         let mut written = Written {
             body: known
                 .as_ref()
-                .filter(|_| wanted)
+                .filter(|_| wanted.is_some())
                 .map(|rows| body(rows, many)),
             rows: applied.count,
             created: applied.created,
-            id: key
-                .filter(|_| !many)
-                .and_then(|key| id(&self.write.resource, key)),
+            id: key.as_ref().filter(|_| !many).map(|parts| {
+                let texts = parts.iter().map(|(_, text)| text.as_str());
+                encode_id(texts)
+            }),
+            key,
             etag: None,
             position: None,
             repeated: how.repeated,
@@ -88,13 +97,24 @@ impl Work<'_> {
         }
         written.body = None;
         written.position = Some(position);
-        let column = |row: &Row, name: &str| row.try_get::<_, Option<String>>(name).ok().flatten();
+        let encoder = wanted.map(sql::encoder);
+        let behind = encoder.as_ref().map_or(0, RowEncoder::len);
         if !many {
-            written.etag = rows.first().and_then(|row| column(row, "etag"));
+            let etag = rows
+                .first()
+                .map(|row| row.try_get::<_, Option<String>>(behind));
+            written.etag = etag.and_then(Result::ok).flatten();
         }
-        if wanted && (many || all) {
-            let rows: Vec<String> = rows.iter().filter_map(|row| column(row, "row")).collect();
-            written.body = Some(body(&rows, many));
+        if let Some(encoder) = encoder.filter(|_| many || all) {
+            let mut buffer = BytesMut::new();
+            let texts = rows.iter().map(|row| text(&encoder, row, &mut buffer));
+            match texts.collect::<Result<Vec<String>>>() {
+                Ok(rows) => written.body = Some(body(&rows, many)),
+                Err(error) => {
+                    tracing::warn!(%error, "rows that were written could not be encoded again");
+                    written.position = None;
+                }
+            }
         }
         written
     }
@@ -131,16 +151,16 @@ fn body(rows: &[String], many: bool) -> Bytes {
     body.freeze()
 }
 
-/// A key, given as a JSON object, as a segment of a path.
-fn id(resource: &Resource, key: &str) -> Option<String> {
+/// The columns of a key, given as a JSON object, each with its value as text.
+fn parts(resource: &Resource, key: &str) -> Option<Vec<(String, String)>> {
     let members: HashMap<String, Box<RawValue>> = serde_json::from_str(key).ok()?;
-    let parts: Option<Vec<String>> = resource
+    resource
         .key_columns()
         .map(|column| {
             let json = members.get(&*column.name)?.get();
             let text = serde_json::from_str::<String>(json);
-            Some(text.unwrap_or_else(|_| json.to_owned()))
+            let text = text.unwrap_or_else(|_| json.to_owned());
+            Some((column.name.to_string(), text))
         })
-        .collect();
-    Some(encode_id(parts?.iter().map(String::as_str)))
+        .collect()
 }

@@ -2,17 +2,20 @@
 
 use super::{Applied, Work, row_unknown};
 use crate::{
+    catalog::Tenancy,
     error::{Error, Kind, Result},
     postgres::{
+        encode::RowEncoder,
         lease::Lease,
         session::{self, Settings},
-        sql::{Fenced, Rendered, Returning},
+        sql::{Fenced, MERGED, MERGED_NONE, Rendered, Returning, Writing},
     },
     query::{
         Answer, Query,
-        write::{Given, Operation},
+        write::{Conflict, Given, Operation},
     },
 };
+use bytes::BytesMut;
 use futures_util::TryStreamExt;
 use std::pin::pin;
 use tokio_postgres::Row;
@@ -63,29 +66,63 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Whether the answer is to hold the rows.
-    pub(super) fn wants_rows(self) -> bool {
-        self.write.options.answer == Answer::Rows && !self.write.columns.is_empty()
+    /// What the answer is to hold of the rows.
+    pub(super) fn wanted(self) -> Option<&'a Query> {
+        self.write.shown.as_ref()
     }
 
-    /// Writes.
+    /// Writes, and sees that it was as much as the caller allows.
     pub(super) async fn run(self, lease: &Lease) -> Result<Applied, Stop> {
+        let applied = self.write(lease).await?;
+        let options = &self.write.options;
+        if options.single && applied.count != 1 {
+            return Err(not_singular(applied.count).into());
+        }
+        match options.rows_max {
+            Some(rows_max) if applied.count > rows_max => {
+                Err(too_many(applied.count, rows_max).into())
+            }
+            _ => Ok(applied),
+        }
+    }
+
+    async fn write(self, lease: &Lease) -> Result<Applied, Stop> {
         let fenced = self.fenced();
+        let options = &self.write.options;
+        let rows = self.wanted();
+        let place = options.answer == Answer::Place;
         let returning = Returning {
-            keys: self.wants_rows() || !self.write.is_many(),
-            rows: self.wants_rows(),
+            keys: rows.is_some() || place || !self.write.is_many(),
+            rows,
+        };
+        let nothing = || Applied {
+            keys: Some(Vec::new()),
+            rows: Some(Vec::new()),
+            ..Applied::default()
         };
         match &self.write.operation {
-            Operation::Create { given, .. } if given.rows == 0 => Ok(Applied {
-                keys: Some(Vec::new()),
-                rows: Some(Vec::new()),
-                ..Applied::default()
-            }),
-            Operation::Create { given, .. } => self.insert(lease, given, returning).await,
-            Operation::Update { target, given } => {
-                let statement = match given.columns.is_empty() {
+            Operation::Create { given, .. } if given.rows == 0 => Ok(nothing()),
+            Operation::Create {
+                given, conflict, ..
+            } => {
+                let created = match conflict {
+                    Some(conflict) => self.merge(lease, given, conflict, returning).await?,
+                    None => self.insert(lease, given, None, returning).await?,
+                };
+                Ok(created)
+            }
+            Operation::Update {
+                target,
+                given,
+                absent,
+            } => {
+                let empty = given.columns.is_empty() && absent.is_empty();
+                if empty && options.postgrest && !target.is_item() {
+                    return Ok(nothing());
+                }
+                let statement = match empty {
                     true => fenced.keep(target, returning)?,
-                    false => fenced.update(target, given, &[], returning)?,
+                    false => fenced.update(target, given, absent, returning)?,
                 };
                 self.found(lease, &statement, target).await
             }
@@ -104,7 +141,7 @@ impl<'a> Work<'a> {
                     return Ok(applied);
                 }
                 self.expect_absent(lease, target).await?;
-                self.insert(lease, given, returning).await
+                self.insert(lease, given, None, returning).await
             }
         }
     }
@@ -113,13 +150,51 @@ impl<'a> Work<'a> {
         self,
         lease: &Lease,
         given: &Given,
-        returning: Returning,
+        conflict: Option<&Conflict>,
+        returning: Returning<'_>,
+    ) -> Result<Applied, Stop> {
+        if given.groups.is_empty() {
+            return self.insert_alike(lease, given, conflict, returning).await;
+        }
+        let mut all = Vec::new();
+        let mut total = Applied {
+            created: true,
+            ..Applied::default()
+        };
+        for group in &given.groups {
+            let applied = self.insert_alike(lease, &group.given, conflict, returning);
+            let applied = applied.await?;
+            total.count += applied.count;
+            all.push((applied, &group.places));
+        }
+        // In the order of the body; where rows were passed over, nobody knows which.
+        let put_together = |of: fn(&Applied) -> Option<&Vec<String>>| {
+            let mut placed = Vec::new();
+            for (applied, places) in &all {
+                let texts = of(applied)?;
+                placed.extend(places.iter().copied().zip(texts.iter().cloned()));
+            }
+            placed.sort_by_key(|(place, _)| *place);
+            Some(placed.into_iter().map(|(_, text)| text).collect())
+        };
+        total.keys = put_together(|it| it.keys.as_ref());
+        total.rows = put_together(|it| it.rows.as_ref());
+        Ok(total)
+    }
+
+    /// Inserts rows that name the same columns.
+    async fn insert_alike(
+        self,
+        lease: &Lease,
+        given: &Given,
+        conflict: Option<&Conflict>,
+        returning: Returning<'_>,
     ) -> Result<Applied, Stop> {
         // Reading back what was inserted needs the right to see it, which a policy may deny; then a
         // caller who wants nothing back can still insert.
-        let write_only = !returning.rows && self.write.resource.row_security;
+        let write_only = returning.rows.is_none() && self.write.resource.row_security;
         let returning = (!write_only).then_some(returning);
-        let statement = self.fenced().insert(given, returning)?;
+        let statement = self.fenced().insert(given, conflict, returning)?;
         match self.write_rows(lease, &statement).await {
             Ok(applied) => Ok(Applied {
                 created: true,
@@ -132,11 +207,51 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// Inserts rows, and does with those that collide what the caller says. A collision with a row that
+    /// the caller may not have is what it would be without that: not allowed.
+    async fn merge(
+        self,
+        lease: &Lease,
+        given: &Given,
+        conflict: &Conflict,
+        returning: Returning<'_>,
+    ) -> Result<Applied, Stop> {
+        let merges = conflict.merged.is_some();
+        if merges {
+            lease.batch_execute(MERGED_NONE).await?;
+        }
+        let applied = self.insert(lease, given, Some(conflict), returning).await?;
+        let short = applied.count < given.rows as u64;
+        if merges {
+            if short {
+                return Err(super::refusal::row_not_allowed().into());
+            }
+            let question = Rendered {
+                sql: MERGED.into(),
+                parameters: Vec::new(),
+            };
+            let merged: Option<u64> = match ask(lease, &question).await?.first() {
+                Some(row) => row.try_get::<_, &str>(0)?.parse().ok(),
+                None => None,
+            };
+            let created = applied.count > merged.unwrap_or_default();
+            return Ok(Applied { created, ..applied });
+        }
+        if short && self.write.resource.tenancy != Tenancy::Single && self.write.findable {
+            let question = self.fenced().passed_over(given, conflict)?;
+            let rows = ask(lease, &question).await?;
+            if rows.first().is_none_or(|row| row.get(0)) {
+                return Err(super::refusal::row_not_allowed().into());
+            }
+        }
+        Ok(applied)
+    }
+
     /// Runs a statement that changes rows that exist; an item that it does not find is an error.
     async fn found(
         self,
         lease: &Lease,
-        statement: &Rendered,
+        statement: &Writing,
         target: &Query,
     ) -> Result<Applied, Stop> {
         let applied = self.write_rows(lease, statement).await?;
@@ -158,6 +273,7 @@ impl<'a> Work<'a> {
             return Err(precondition_failed().into());
         }
         match self.seen(lease, target).await? {
+            true if self.write.options.if_none_match.is_some() => Err(precondition_failed().into()),
             true => Err(Stop::Kept),
             false => Ok(()),
         }
@@ -169,8 +285,9 @@ impl<'a> Work<'a> {
     }
 
     fn expects_tags(self) -> bool {
-        let tags = &self.write.options.if_match;
-        tags.as_ref().is_some_and(|tags| !tags.is_empty())
+        let options = &self.write.options;
+        let tags = options.if_match.as_ref();
+        tags.is_some_and(|tags| !tags.is_empty()) || options.if_none_match.is_some()
     }
 
     fn replaces(self) -> bool {
@@ -212,26 +329,31 @@ impl<'a> Work<'a> {
 
     /// Runs a statement that writes, and sees that all of its rows are inside the fence and that they
     /// are no more than an answer may hold.
-    async fn write_rows(self, lease: &Lease, statement: &Rendered) -> Result<Applied, Stop> {
+    async fn write_rows(self, lease: &Lease, statement: &Writing) -> Result<Applied, Stop> {
         let rows = self.read_rows(lease, statement).await;
         if matches!(rows, Err(Stop::Refused(_))) {
-            lease.forget(&statement.sql);
+            lease.forget(&statement.rendered.sql);
         }
         rows
     }
 
-    async fn read_rows(self, lease: &Lease, statement: &Rendered) -> Result<Applied, Stop> {
-        let prepared = lease.statement(&statement.sql).await?;
-        let mut stream = pin!(lease.query_raw(&prepared, &statement.parameters).await?);
+    async fn read_rows(self, lease: &Lease, statement: &Writing) -> Result<Applied, Stop> {
+        let Writing { rendered, encoder } = statement;
+        let prepared = lease.statement(&rendered.sql).await?;
+        let mut stream = pin!(lease.query_raw(&prepared, &rendered.parameters).await?);
         let (mut keys, mut rows, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let behind = encoder.as_ref().map_or(0, RowEncoder::len);
+        let mut buffer = BytesMut::new();
         while let Some(row) = stream.try_next().await? {
-            if row.try_get::<_, Option<bool>>("inside")? == Some(false) {
+            if row.try_get::<_, Option<bool>>(behind + 1)? == Some(false) {
                 return Err(super::refusal::row_not_allowed().into());
             }
             bytes += row.raw_size_bytes();
-            keys.extend(row.try_get::<_, Option<String>>("key")?);
-            rows.extend(row.try_get::<_, Option<String>>("row")?);
-            if self.wants_rows() && bytes > self.database.answer_bytes_max {
+            keys.extend(row.try_get::<_, Option<String>>(behind)?);
+            if let Some(encoder) = encoder {
+                rows.push(text(encoder, &row, &mut buffer)?);
+            }
+            if encoder.is_some() && bytes > self.database.answer_bytes_max {
                 return Err(answer_too_large(self.database.answer_bytes_max).into());
             }
         }
@@ -239,7 +361,7 @@ impl<'a> Work<'a> {
         let all = |texts: Vec<String>| (texts.len() as u64 == count).then_some(texts);
         Ok(Applied {
             keys: all(keys),
-            rows: all(rows),
+            rows: all(rows).filter(|_| encoder.is_some() || count == 0),
             count,
             created: false,
         })
@@ -269,11 +391,39 @@ async fn ask(lease: &Lease, question: &Rendered) -> Result<Vec<Row>, tokio_postg
     answer.await.inspect_err(|_| lease.forget(&question.sql))
 }
 
+/// A row as JSON.
+pub(super) fn text(encoder: &RowEncoder, row: &Row, buffer: &mut BytesMut) -> Result<String> {
+    buffer.clear();
+    encoder.encode(row, buffer)?;
+    String::from_utf8(buffer.to_vec())
+        .map_err(|error| Error::internal("a row is not UTF-8").with_source(error))
+}
+
 fn precondition_failed() -> Error {
     Error::new(
         Kind::PreconditionFailed,
-        "The row is not in the state that If-Match names.",
+        "The row is not in the state that If-Match or If-None-Match names.",
     )
+}
+
+fn not_singular(count: u64) -> Error {
+    let details = format!("The result contains {count} rows");
+    Error::new(
+        Kind::NotSingular,
+        format!("One object was asked for. {details}, so nothing was written."),
+    )
+    .with_message("Cannot coerce the result to a single JSON object")
+    .with_details(details)
+}
+
+fn too_many(count: u64, rows_max: u64) -> Error {
+    let details = format!("The query affects {count} rows");
+    Error::new(
+        Kind::TooManyAffected,
+        format!("{details}, and at most {rows_max} were allowed, so nothing was written."),
+    )
+    .with_message("Query result exceeds max-affected preference constraint")
+    .with_details(details)
 }
 
 /// The answer to a write of more rows than it may answer.

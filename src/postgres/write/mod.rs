@@ -36,6 +36,8 @@ pub struct Written {
     pub created: bool,
     /// Of a single row: its id as a segment of a path, percent-encoded.
     pub id: Option<String>,
+    /// Of exactly one row: the columns of its key, with their values as text.
+    pub key: Option<Vec<(String, String)>>,
     /// Of a single row that still exists: its entity tag without the quotes.
     pub etag: Option<String>,
     /// The state that `body` was read from; `None` if the row was gone again by then.

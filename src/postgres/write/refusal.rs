@@ -53,6 +53,14 @@ impl<'a> Work<'a> {
                     false => row_not_allowed(),
                 }
             }
+            // Where there is one organization, and whoever may see the rows referred to sees them all,
+            // PostgreSQL's own words tell nothing that is not the caller's to know.
+            FOREIGN_KEY_VIOLATION
+                if self.write.resource.tenancy == Tenancy::Single
+                    && self.write.references.is_empty() =>
+            {
+                fault::fault(error, Speech::Open)
+            }
             FOREIGN_KEY_VIOLATION => self.reference_violated(database),
             INSUFFICIENT_PRIVILEGE if database.routine() == Some("ExecWithCheckOptions") => {
                 row_not_allowed()

@@ -77,6 +77,13 @@ impl Step<'_> {
         }
     }
 
+    /// Whether it is undone once the answer is known.
+    pub(super) fn is_rehearsal(self) -> bool {
+        match self {
+            Self::Write(work) => work.write.options.rehearsal,
+        }
+    }
+
     /// What PostgreSQL's error means to the caller.
     pub(super) async fn explain(self, error: tokio_postgres::Error) -> Error {
         match self {

@@ -43,6 +43,8 @@ enum Attempt {
     Done(Vec<Applied>, Looked),
     /// It was done before.
     Repeated(Vec<Applied>, Looked),
+    /// It was done, and undone again, as the caller asked.
+    Undone(Vec<Applied>),
     /// Nothing happened, and the same may go through now.
     Again,
 }
@@ -60,6 +62,15 @@ impl<'a> Transaction<'a> {
                 Attempt::Done(applied, looked) => return self.answer(applied, looked, false).await,
                 Attempt::Repeated(applied, looked) => {
                     return self.answer(applied, looked, true).await;
+                }
+                Attempt::Undone(applied) => {
+                    let how = Telling {
+                        repeated: false,
+                        present_only: false,
+                    };
+                    let told = self.steps.iter().zip(applied);
+                    let told = told.map(|(step, applied)| step.answer(applied, None, how));
+                    return Ok(told.collect());
                 }
                 Attempt::Again => number += 1,
             }
@@ -118,6 +129,16 @@ impl<'a> Transaction<'a> {
             let next = step.stopped(stop, last).await;
             return match next.map_err(|error| self.at(place, error))? {
                 Next::Again => Ok(Attempt::Again),
+            };
+        }
+        if self.steps.iter().any(|it| it.is_rehearsal()) {
+            // What a commit would have refused is refused all the same.
+            let checked = lease.batch_execute("set constraints all immediate").await;
+            session::roll_back(&mut lease).await;
+            drop(lease);
+            return match checked {
+                Ok(()) => Ok(Attempt::Undone(applied)),
+                Err(error) => Err(self.explain(error).await),
             };
         }
         let queries = self.then(&applied)?;

@@ -145,16 +145,6 @@ impl Query {
         by_key.chain(self.limit).chain(self.item.then_some(1)).min()
     }
 
-    /// The columns that the answer's rows have, if they have nothing else.
-    ///
-    /// # Errors
-    /// `NotSupported` if they do.
-    pub(super) fn columns(&self) -> Result<Vec<usize>> {
-        let columns = self.outputs.iter().map(|it| it.as_column(&self.resource));
-        let columns: Option<Vec<usize>> = columns.collect();
-        columns.ok_or_else(|| not_planned("Selecting anything but columns of written rows"))
-    }
-
     /// Whether the rows are groups of rows.
     pub(crate) fn is_grouped(&self) -> bool {
         self.outputs.iter().any(Output::is_aggregate)

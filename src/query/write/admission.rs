@@ -8,19 +8,24 @@ use super::{
 use crate::{
     catalog::{Access, Allowed, Resource, Tenancy},
     error::{Error, Kind, Result},
-    query::read::{Condition, Query, fence_is_readable},
+    query::{
+        read::{Condition, Query, fence_is_readable},
+        syntax::{Rows, Syntax},
+    },
 };
 use serde_json::value::RawValue;
 
 /// The resource, if its rows can be written at all.
-pub(super) fn writable(access: &Access, resource: &str) -> Result<Allowed> {
+pub(super) fn writable(access: &Access, resource: &str, options: &WriteOptions) -> Result<Allowed> {
     let allowed = access.resource(resource)?;
-    if allowed.resource.is_writable() {
+    let keyless = allowed.resource.key.is_empty() && !options.postgrest;
+    if allowed.resource.is_writable() && !keyless {
         return Ok(allowed);
     }
     let why = match allowed.resource.tenancy {
         Tenancy::Shared => "belongs to all organizations, so that none may write it",
-        _ => "has no primary key, so that its rows cannot be written",
+        _ if keyless => "has no primary key, so that its rows cannot be written",
+        _ => "is a view that cannot be written to",
     };
     Err(Error::new(
         Kind::ResourceReadOnly,
@@ -33,46 +38,56 @@ pub(super) fn item(
     access: &Access,
     allowed: &Allowed,
     id: &str,
-    query_string: &str,
     options: &WriteOptions,
 ) -> Result<Query> {
-    let tags = options.if_match.as_ref().is_some_and(|it| !it.is_empty());
+    let tags = [&options.if_match, &options.if_none_match];
+    let tags = tags.into_iter().flatten().any(|it| !it.is_empty());
     if tags && !allowed.privileges.select_whole {
         return Err(denied(allowed, "read entity tags of"));
     }
-    Query::item(access, &allowed.resource.name, id, query_string)
+    Query::item(access, &allowed.resource.name, id, "")
 }
 
 /// The rows that a filter names.
 pub(super) fn matching(
     access: &Access,
-    resource: &str,
-    query_string: &str,
+    allowed: &Allowed,
+    syntax: &Syntax,
     options: &WriteOptions,
 ) -> Result<Query> {
-    if options.if_match.is_some() {
+    if options.if_match.is_some() || options.if_none_match.is_some() {
         return Err(Error::new(
             Kind::NotSupported,
-            "If-Match is about one row: write to its own path.",
+            "If-Match and If-None-Match are about one row: write to its own path.",
         ));
     }
-    let query = Query::list(access, resource, query_string)?;
-    if query.conditions.is_empty() {
+    let unbounded = syntax.rows.filters.is_empty() && options.rows_max.is_none();
+    if unbounded && !options.postgrest {
         return Err(Error::new(
             Kind::QueryMalformed,
             "Writing to all rows at once needs a filter.",
         )
-        .with_hint("Say which rows are meant, as in id=in.(1,2)."));
-    }
-    if !query.order.is_empty() || query.limit.is_some() || query.offset > 0 {
-        return Err(Error::new(
-            Kind::NotSupported,
-            "order, limit and offset are not supported on writes.",
+        .with_hint(
+            "Say which rows are meant, as in id=in.(1,2), or how many there may be: \
+             \"Prefer: max-affected=100\".",
         ));
     }
+    if syntax.rows.limit.is_some() || syntax.rows.offset.is_some() {
+        let detail = "limit and offset do not say which rows are changed.";
+        let error = Error::new(Kind::NotSupported, detail);
+        return Err(error.with_hint("Name the rows, as in id=in.(1,2)."));
+    }
+    let rows = Syntax {
+        rows: Rows {
+            filters: syntax.rows.filters.clone(),
+            ..Rows::default()
+        },
+        ..Syntax::default()
+    };
+    let query = Query::plan(access, allowed, &rows, 0)?;
     // What cannot be found again after the write cannot be answered.
-    if !findable(access, &access.resource(resource)?) {
-        return Err(denied(&access.resource(resource)?, "read the key of"));
+    if !findable(access, allowed) {
+        return Err(denied(allowed, "read the key of"));
     }
     Ok(query)
 }
@@ -121,6 +136,26 @@ pub(super) fn same_key(resource: &Resource, target: &Query, object: &Object<'_>)
         }
     }
     Ok(())
+}
+
+/// The key of a row that is replaced by a filter stands in the body as well.
+pub(super) fn expect_key(resource: &Resource, target: &Query, object: &Object<'_>) -> Result<()> {
+    let same = |index: &usize| {
+        let column = &*resource.columns[*index].name;
+        let mut members = object.0.iter();
+        let member = members.find(|(name, _)| name == column);
+        member.is_some_and(|(name, raw)| repeats_key(resource, target, name, raw) == Some(true))
+    };
+    if resource.key.iter().all(same) {
+        return Ok(());
+    }
+    let message = "Payload values do not match URL in primary key column(s)";
+    Err(Error::new(
+        Kind::ValueInvalid,
+        "The key of the body differs from what the query says.",
+    )
+    .with_code("PGRST115")
+    .with_message(message))
 }
 
 /// Leaves out what a body merely repeats of the path's key, as it does when a client sends back the

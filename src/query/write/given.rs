@@ -26,6 +26,30 @@ pub(crate) struct Given {
     pub(crate) nulls: Vec<usize>,
     /// The organizations that the body names; `None` is the null.
     pub(crate) organizations: Vec<Option<OrganizationId>>,
+    /// The same rows in groups that name the same columns, if columns that a row does not name take
+    /// their defaults and some row does not name all. Empty: all rows name all columns, or what they do
+    /// not name is null.
+    pub(crate) groups: Vec<Group>,
+}
+
+/// Rows that name the same columns.
+#[derive(Debug, Clone)]
+pub(crate) struct Group {
+    /// These rows alone, for the columns that they name.
+    pub(crate) given: Given,
+    /// Which of all rows they are.
+    pub(crate) places: Vec<usize>,
+}
+
+/// Of which columns of a body something is to be written, and what becomes of those that a row does
+/// not name.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Shape<'a> {
+    /// `columns`: these, and nothing else that a row names. `None`: what the rows name, which is the
+    /// same in each.
+    pub(super) columns: Option<&'a [String]>,
+    /// They take their defaults, and not the null.
+    pub(super) defaults: bool,
 }
 
 /// What a value is given for.
@@ -43,27 +67,63 @@ impl Given {
         allowed: &Allowed,
         objects: &[Object<'_>],
         purpose: Purpose,
+        shape: Shape<'_>,
     ) -> Result<Self> {
+        let resource = &allowed.resource;
+        let columns = shape.columns.map(|names| chosen(allowed, names, purpose));
+        let columns = columns.transpose()?;
         let mut given = Self {
             rows: objects.len(),
             json: "[".into(),
+            columns: columns.clone().unwrap_or_default(),
             ..Self::default()
         };
+        let mut groups: Vec<Group> = Vec::new();
         for (place, object) in objects.iter().enumerate() {
-            let members = given.members(allowed, object, purpose)?;
-            let columns: Vec<usize> = members.iter().map(|(index, _)| *index).collect();
-            if place == 0 {
-                given.columns = columns;
-            } else if columns != given.columns {
-                return Err(malformed(format!(
-                    "All objects of an array have the same names; those of object {} differ from the first's.",
-                    place + 1
-                )));
+            let members = given.members(allowed, object, purpose, columns.as_deref())?;
+            let named = || members.iter().map(|(index, _)| *index);
+            if columns.is_none() {
+                if place == 0 {
+                    given.columns = named().collect();
+                } else if !named().eq(given.columns.iter().copied()) {
+                    return Err(keys_differ(place));
+                }
+            } else if members.len() < given.columns.len() && !shape.defaults {
+                given.miss(named().collect());
             }
-            given.add(&allowed.resource, place, &members);
+            given.add(resource, place, &members);
+            if shape.defaults && columns.is_some() {
+                let same = |it: &&mut Group| it.given.columns.iter().copied().eq(named());
+                let group = match groups.iter_mut().find(same) {
+                    Some(group) => group,
+                    None => {
+                        groups.push(Group::of(named().collect()));
+                        groups.last_mut().expect("it was just pushed")
+                    }
+                };
+                group.given.add(resource, group.places.len(), &members);
+                group.given.rows += 1;
+                group.places.push(place);
+            }
         }
         given.json.push(']');
+        let whole = |it: &Group| it.given.columns.len() == given.columns.len();
+        if !groups.iter().all(whole) {
+            for group in &mut groups {
+                group.given.json.push(']');
+            }
+            given.groups = groups;
+        }
         Ok(given)
+    }
+
+    /// Columns that a row does not name are null in it.
+    fn miss(&mut self, named: Vec<usize>) {
+        for index in &self.columns {
+            if !named.contains(index) && !self.nulls.contains(index) {
+                self.nulls.push(*index);
+            }
+        }
     }
 
     /// Adds columns to the only row, or replaces what the body said of them.
@@ -104,11 +164,20 @@ impl Given {
         allowed: &Allowed,
         object: &Object<'a>,
         purpose: Purpose,
+        columns: Option<&[usize]>,
     ) -> Result<Vec<(usize, &'a RawValue)>> {
         let resource = &allowed.resource;
         let mut members = Vec::with_capacity(object.0.len());
         for (name, raw) in &object.0 {
-            let index = column_named(resource, name)?;
+            let index = match columns {
+                None => column_named(resource, name)?,
+                // What else a row names is passed over, but for an organization that it claims.
+                Some(columns) => match resource.column(name) {
+                    Some((index, _)) if columns.contains(&index) => index,
+                    Some((index, _)) if resource.tenancy == Tenancy::Column(index) => index,
+                    _ => continue,
+                },
+            };
             let column = &resource.columns[index];
             let value = Value::from_json(&column.name, &column.type_, raw)?;
             if resource.tenancy == Tenancy::Column(index) {
@@ -118,7 +187,9 @@ impl Given {
                 }
                 continue;
             }
-            writable(allowed, index, purpose)?;
+            if columns.is_none() {
+                writable(allowed, index, purpose)?;
+            }
             if value.text().is_none() && !self.nulls.contains(&index) {
                 self.nulls.push(index);
             }
@@ -141,6 +212,41 @@ impl Given {
         }
         self.json.push('}');
     }
+}
+
+impl Group {
+    fn of(columns: Vec<usize>) -> Self {
+        Self {
+            given: Given {
+                columns,
+                json: "[".into(),
+                ..Given::default()
+            },
+            places: Vec::new(),
+        }
+    }
+}
+
+/// The columns that a query names to be written, without the organization's own.
+fn chosen(allowed: &Allowed, names: &[String], purpose: Purpose) -> Result<Vec<usize>> {
+    let mut columns = Vec::with_capacity(names.len());
+    for name in names {
+        let index = column_named(&allowed.resource, name)?;
+        if allowed.resource.tenancy != Tenancy::Column(index) && !columns.contains(&index) {
+            writable(allowed, index, purpose)?;
+            columns.push(index);
+        }
+    }
+    columns.sort_unstable();
+    Ok(columns)
+}
+
+fn keys_differ(place: usize) -> Error {
+    malformed(format!(
+        "All objects of an array have the same names; those of object {} differ from the first's.",
+        place + 1
+    ))
+    .with_message("All object keys must match")
 }
 
 /// Refuses a column that cannot be written, or not by this role.
