@@ -36,6 +36,10 @@ pub struct Writes {
     callers: Arc<Callers>,
     answer: Answer,
     signals: Arc<Signals>,
+    /// Where PostgREST answers something else, its answers are ours.
+    postgrest: bool,
+    /// Whether callers may undo what they do.
+    tx_rollback: bool,
     /// How many writes a batch may have.
     pub(super) batch_writes_max: usize,
 }
@@ -177,9 +181,8 @@ pub(super) async fn create(
     let options = call.options.clone();
     let write = Write::create(&call.access, &name, &head.query, &body, options);
     let action = action(&head, &[resource.raw()], &body)?;
-    let write = write?;
-    let keyed = write.resolves_duplicates();
-    let written = writes.run(&call, action, Ok(write)).await?;
+    let keyed = write.as_ref().is_ok_and(Write::resolves_duplicates);
+    let written = writes.run(&call, action, write).await?;
     Ok(call.answer(written, &name, Followed::Create { keyed }))
 }
 
