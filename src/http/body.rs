@@ -119,7 +119,7 @@ impl Body {
 }
 
 /// The media type of a body, lower case and without its parameters; `None` if it is not said.
-fn media_type(head: &Head) -> Result<Option<String>> {
+pub(super) fn media_type(head: &Head) -> Result<Option<String>> {
     if let Some(encoding) = head.header(&CONTENT_ENCODING)?
         && !encoding.eq_ignore_ascii_case("identity")
     {

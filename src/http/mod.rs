@@ -17,6 +17,7 @@ mod long_poll;
 mod page;
 mod passes;
 mod preferences;
+mod question;
 mod reader;
 mod reads;
 mod reply;
@@ -149,7 +150,10 @@ pub fn routes(limits: &Limits, to: &Handlers) -> BoxedFilter<(Response,)> {
         otherwise(one(lists()), "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
     ]);
     let items = || path!(Segment / Segment).or(path!("resources" / Segment / Segment)).unify();
+    // A query in a body; no item has a POST of its own.
+    let questions = || path!(Segment / "query").or(path!("resources" / Segment / "query")).unify();
     let item_routes = first_of([
+        boxed(questions().and(post()).and(head()).and(body()).and(reads()).then(question::query)),
         boxed(items().and(read()).and(head()).and(reads()).then(reads::item)),
         boxed(items().and(patch()).and(head()).and(body()).and(writes()).then(writes::update)),
         boxed(items().and(put()).and(head()).and(body()).and(writes()).then(writes::replace)),

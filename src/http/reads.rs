@@ -32,7 +32,7 @@ impl Reads {
     }
 
     /// What every read looks at before its query.
-    fn begin(&self, head: &Head) -> Result<(Caller, Preferences)> {
+    pub(super) fn begin(&self, head: &Head) -> Result<(Caller, Preferences)> {
         let caller = self.callers.caller(head)?;
         let preferences = Preferences::read(head)?;
         negotiate(head, &[("application/json", ())])?;
