@@ -20,7 +20,25 @@ const common = {
 
 if (what !== "page") {
   rmSync(join(root, "dist"), { recursive: true, force: true });
-  await build({ ...common, entryPoints: ["src/index.ts"], outfile: "dist/index.js" });
+  // Names that nobody outside sees are shortened: not those of the API, of the wire, of what tabs say
+  // to each other, and of what is kept.
+  const internal = [
+    "hears", "host", "asks", "factory", "keyColumns", "requestOpened", "requestEnded", "openRequests",
+    "channelOpened", "coverages", "overlays", "stamp", "floor", "undraw", "refetchSoon", "invalidate",
+    "caughtUp", "holds", "remember", "recall", "forget", "hydrate", "isScarce", "exclusively", "onSaved",
+    "onState", "arriving", "reached", "addAction", "putAction", "removeAction", "confirmed", "drain",
+    "waited", "connectTimeoutMs_", "isCaughtUp_", "bytesMax", "figures_", "ended", "opened", "present",
+    "pins", "leads", "follows", "afterMs", "vias", "position", "isKept", "restart", "isLocal_", "users_",
+  ];
+  const mangleProps = new RegExp(`^(${internal.filter((name) => !name.endsWith("_")).join("|")})$`);
+  await build({
+    ...common,
+    mangleProps,
+    entryPoints: ["src/index.ts"],
+    outdir: "dist",
+    splitting: true,
+    chunkNames: "[name]-[hash]",
+  });
   // The hooks must not bring a second client along: they import the package's own.
   await build({
     ...common,

@@ -33,6 +33,7 @@ const node = spawn(
     "--enable-source-maps",
     "--test",
     "--test-concurrency=2",
+    ...(process.env.ONLY ? [`--test-name-pattern=${process.env.ONLY}`] : []),
     ...files.map((name) => join(out, name.replace(/ts$/, "mjs"))),
   ],
   { cwd: root, stdio: "inherit", env: { ...process.env, ROWCAST_CLIENT: root } },

@@ -238,7 +238,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     const text = keyText(key);
     return this.#act({
       id: newId(12), op: "update", resource, key: text, values: values as Row,
-      path: itemPath(resource, key), base: this.store.base(resource, text)?.row, conflict: how.conflict,
+      path: itemPath(resource, key), base: this.store.get(resource, text), conflict: how.conflict,
     }) as Promise<S[N]["Row"] | undefined>;
   }
 
@@ -413,7 +413,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     this.#listen();
     this.#link.start();
     if (globalThis.navigator?.onLine === false) this.#link.tell("offline");
-    await this.#writes.restore();
+    void this.#writes.restore();
   }
 
   #makeWrites(): Writes {
@@ -423,6 +423,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
       get persist() {
         return client.#persist;
       },
+      ready: () => this.#ready,
       call: async (route, init, fresh) => {
         const token = await this.#link?.token(fresh);
         const headers = { ...(init.headers as Record<string, string>), Authorization: `Bearer ${token}` };
@@ -430,7 +431,6 @@ export class Client<S extends Resources = AnyResources> implements Asks {
       },
       isOnline: () =>
         !this.#closed && !this.#forcedOffline && this.#link !== undefined && globalThis.navigator?.onLine !== false,
-      isCaughtUp: () => this.status.isCaughtUp,
       exclusively: (run) => {
         const locks = globalThis.navigator?.locks;
         const kept = this.#persist.isKept && locks;
@@ -444,8 +444,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     });
   }
 
-  async #act(action: Action): Promise<Row | undefined> {
-    await undefined;
+  #act(action: Action): Promise<Row | undefined> {
     return this.#writes.add(action);
   }
 
@@ -457,6 +456,10 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     };
     on(globalThis.window, "online", () => !this.#forcedOffline && this.#link?.tell("online"));
     on(globalThis.window, "offline", () => this.#link?.tell("offline"));
+    // Whoever looks at the page does not want to wait for a back-off.
+    on(globalThis.document, "visibilitychange", () => {
+      if (document.visibilityState === "visible" && !this.#forcedOffline) this.#link?.tell("online");
+    });
     on(globalThis.window, "pagehide", () => void this.#persist.flush());
     on(globalThis.document, "freeze", () => this.#link?.freeze());
     on(globalThis.document, "resume", () => this.#link?.thaw());
@@ -494,7 +497,8 @@ export class Client<S extends Resources = AnyResources> implements Asks {
   #apply(event: ServerEvent, bytes: number): void {
     switch (event.type) {
       case "open":
-        return this.#opened(event);
+        this.#opened(event);
+        break;
       case "row":
         return this.#row(event, bytes);
       case "done":
@@ -507,7 +511,8 @@ export class Client<S extends Resources = AnyResources> implements Asks {
         this.#change(event, bytes);
         break;
       case "reset":
-        return this.#reset(event);
+        this.#reset(event);
+        break;
       case "ping":
         this.#at(event.version);
         this.#cursor(event.cursor);
@@ -520,8 +525,13 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     this.#setStatus({ isCaughtUp: false, reason: undefined });
     // The transport hands the event on before the state is told.
     setTimeout(() => this.#requests.channelOpened(event.resumed), 0);
-    this.#cursor(event.cursor);
+    // With `since` the first cursor is the one that was brought along, and the replay follows; its end
+    // is told by another.
+    const replays = event.cursor === this.#link?.position.cursor && (!this.#attached || !event.resumed);
+    this.#attached = true;
+    if (!replays) this.#cursor(event.cursor);
   }
+  #attached = false;
 
   #row(event: RowEvent, bytes: number): void {
     this.figures.rows++;

@@ -4,8 +4,6 @@
  */
 import { type Effect, INITIAL, type MachineEvent, type State, type Via, backoffMs, step } from "./machine.ts";
 import type { Attached, Fetch, Transport } from "./transport/attach.ts";
-import { poll } from "./transport/poll.ts";
-import { sse } from "./transport/sse.ts";
 import { websocket } from "./transport/websocket.ts";
 import { type CloseEvent, type Command, type OpenEvent, isCounted } from "./wire.ts";
 
@@ -34,7 +32,9 @@ export interface ConnectionHears {
 
 const ACK_EVERY_MS = 5_000;
 const UPGRADE_AFTER_MS = 120_000;
-const TRANSPORTS: Record<Via, Transport> = { ws: websocket, sse, poll };
+/** Most pages never need the others, which therefore come in a file of their own. */
+const transportOf = async (via: Via): Promise<Transport> =>
+  via === "ws" ? websocket : (await import("./transport/fallback.ts"))[via];
 
 export class Connection {
   state: State = INITIAL;
@@ -128,18 +128,18 @@ export class Connection {
     const mine = () => attempt === this.#attempt;
     this.#later("silence", this.options.connectTimeoutMs, () => this.tell("silent"));
     let token: string | null = null;
+    let transport: Transport = websocket;
     try {
-      token = await this.token();
+      [token, transport] = await Promise.all([this.token(), transportOf(via)]);
     } catch {
       // Without a token there is no attempt; the back-off asks again.
     }
     if (!mine()) return;
-    if (token === null || !this.options.vias.includes(via)) {
-      // A transport that is switched off fails as one that is blocked.
-      return this.tell(token === null ? "failed" : via === "poll" ? "failed" : "silent");
-    }
+    // A transport that is switched off fails as one that is blocked.
+    if (!this.options.vias.includes(via)) return this.tell("silent");
+    if (token === null) return this.tell("failed");
     const { sequence: after, cursor: since } = this.options.position;
-    this.#attached = TRANSPORTS[via](
+    this.#attached = transport(
       { ...this.options, token, after, since },
       {
         lines: (text, bytes) => mine() && this.#lines(text, bytes),

@@ -133,10 +133,10 @@ export function step(state: State, event: MachineEvent): Step {
 }
 
 const BACKOFF_FIRST_MS = 250;
-const BACKOFF_MOST_MS = 30_000;
+const BACKOFF_MOST_MS = 15_000;
 
 /**
- * How long to wait before the next attempt: doubling from 250 ms to 30 s, between half and all of it.
+ * How long to wait before the next attempt: doubling from 250 ms to 15 s, between half and all of it.
  * `random` is at least 0 and below 1.
  */
 export const backoffMs = (tries: number, random: number): number =>

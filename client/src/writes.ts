@@ -48,12 +48,12 @@ export interface Outcome {
 export interface WritesHost {
   readonly store: Store;
   readonly persist: Persist;
+  /** Resolves when what is kept can be reached. */
+  ready(): Promise<void>;
   /** Calls the server with the current token, or a fresh one. */
   call(path: string, init: RequestInit, fresh: boolean): Promise<Response>;
   /** Whether there is any use in trying. */
   isOnline(): boolean;
-  /** Whether the store has caught up since the connection broke. */
-  isCaughtUp(): boolean;
   /** Runs it while no other tab does. */
   exclusively<T>(run: () => Promise<T>): Promise<T>;
   broadcast(word: WriteWord): void;
@@ -109,6 +109,7 @@ export class Writes {
     this.host.pending(this.#pending.size);
     // One after the other, so that they are kept in the order in which they were made.
     this.#order = this.#order.then(async () => {
+      await this.host.ready();
       pending.seq = await this.host.persist.addAction(action);
     });
     await this.#order;
@@ -162,14 +163,10 @@ export class Writes {
     for (;;) {
       const next = await this.#next();
       if (!next || !this.host.isOnline()) return;
-      if (next.waited && !this.host.isCaughtUp()) {
-        // What others did meanwhile has to be known first.
-        return this.#later();
-      }
-      const conflict = this.#conflict(next);
+      const conflict = await this.#conflict(next).catch(() => null);
       if (conflict) {
         await this.#settle(next, { action: next.action, error: conflict });
-      } else if (!(await this.#send(next))) {
+      } else if (conflict === null || !(await this.#send(next))) {
         next.waited = true;
         return this.#later();
       }
@@ -292,17 +289,17 @@ export class Writes {
     this.host.store.draw(action.resource, action.key, { action: action.id, draw });
   }
 
-  /** Whether others have changed what this write changes, while it had to wait. */
-  #conflict(pending: Pending): ConflictError | undefined {
-    const { action, waited } = pending;
-    if (!waited || action.op !== "update" || action.conflict === "mine" || !action.base) return undefined;
-    const found = this.host.store.base(action.resource, action.key);
-    if (!found) return undefined;
+  /** Whether others have changed what this write changes, while it had to wait. The server is asked. */
+  async #conflict({ action, waited }: Pending): Promise<ConflictError | undefined> {
     const { base, values } = action;
-    const theirs = found.row;
+    if (!waited || action.op !== "update" || action.conflict === "mine" || !base) return undefined;
+    const answer = await this.host.call(action.path, {}, false);
+    if (!answer.ok) return undefined;
+    const theirs = (await answer.json()) as Row;
+    this.host.store.row(action.resource, Number(answer.headers.get("version")), theirs);
     const differs = (a: unknown, b: unknown) => JSON.stringify(a) !== JSON.stringify(b);
     const clash = Object.keys(values).some(
-      (name) => differs(base[name], theirs?.[name]) && differs(values[name], theirs?.[name]),
+      (name) => differs(base[name], theirs[name]) && differs(values[name], theirs[name]),
     );
     return clash ? new ConflictError(action, { ...base, ...values }, theirs, base) : undefined;
   }

@@ -56,7 +56,8 @@ export class Dev {
     const data = join(this.folder, "data");
     const child = spawn(program(), ["dev", "--listen", `127.0.0.1:${this.port}`, "--data-dir", data, "--page-dir", page], {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, ROWCAST_SERVER_LOG: "warn" },
+      // Variables of that name are settings.
+      env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("ROWCAST_"))),
     });
     this.child = child;
     let complained = "";
