@@ -35,6 +35,7 @@ mod limits;
 mod local_postgres;
 mod reads;
 mod resume;
+mod retention;
 mod signals;
 mod streams;
 mod support;

@@ -12,7 +12,7 @@ use rowcast::{
 };
 use std::sync::Arc;
 
-async fn server(database: &Database) -> Server {
+pub(crate) async fn server(database: &Database) -> Server {
     server_with(database, Config::default()).await
 }
 
@@ -22,7 +22,7 @@ async fn server_with(database: &Database, mut config: Config) -> Server {
 }
 
 /// Installs the log and forgets what that logged.
-async fn logged(database: &Database) -> (Server, Keeper, Arc<Plan>) {
+pub(crate) async fn logged(database: &Database) -> (Server, Keeper, Arc<Plan>) {
     let server = server(database).await;
     let mut keeper = Keeper::open(&server).await.unwrap();
     let (plan, _) = keeper.plan().await.unwrap();

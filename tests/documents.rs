@@ -110,6 +110,29 @@ page is written from the code by a test.
 }
 
 const TOKENS_AND_TENANTS: &str = "
+## References to what is not exposed
+
+A reference to a table that is not exposed is left to the foreign key: rowcast knows no organization of
+the rows there, and many such tables (countries, currencies) have none. Whoever may write the column can
+so find out which keys exist there, and nothing else; `rowcast check` notes each such reference. If the
+rows there do belong to organizations, expose the table with `organization`, and references to it are
+checked like all others.
+
+## The change log
+
+The log is a table of six parts that take turns, `rowcast.changes`. A part is emptied when everything in
+it was visible one retention ago, so the log reaches back between one retention and one and a half. When
+it is larger than `feed.log_bytes_max`, its oldest part is emptied sooner, though nothing younger than a
+thousandth of the retention (at most a minute) goes; who was away for longer is told to `reset` with the
+reason `retention`. The server logs a warning when that begins and a line when it is over, and
+`rowcast check` says how large the log is. Nothing of this makes anybody who writes wait.
+
+A log that cannot be written (its tables were dropped or damaged, the disk is full) makes the writes fail
+that would have been logged, with PostgreSQL's own error, which names the function `rowcast.log_…`;
+through rowcast they are answered with a 500. Reads go on. A running server notices within 40 seconds and
+makes a damaged log anew; everybody is then told to `reset`. Where no server runs, `rowcast uninstall`
+takes the triggers away.
+
 ## Tokens
 
 A token is a JSON Web Token signed with HS256 by `auth.jwt_secret`; no other algorithm is accepted, and

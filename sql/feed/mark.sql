@@ -1,6 +1,5 @@
--- Notes what is visible now, at most once per $1 seconds, and answers the oldest transaction that was
--- not yet over $2 seconds ago: what is older was visible then. Also how large the log is; what was
--- deleted leaves room in the file, which is not counted.
+-- Notes what is visible now, at most once per $1 seconds, and answers the newest mark that is $2
+-- seconds old: what was visible then need not be kept for anybody who has been away for less.
 with marked as (
     insert into rowcast.marks (taken_at)
     select now()
@@ -9,15 +8,8 @@ with marked as (
     )
     on conflict do nothing
 )
-select
-    (
-        select pg_snapshot_xmin(snapshot)
-        from rowcast.marks
-        where taken_at <= now() - make_interval(secs => $2)
-        order by taken_at desc
-        limit 1
-    ) as visible_before,
-    least(
-        pg_total_relation_size('rowcast.changes'),
-        pg_stat_get_live_tuples('rowcast.changes'::regclass) * 160
-    ) as bytes
+select snapshot::text
+from rowcast.marks
+where taken_at <= now() - make_interval(secs => $2)
+order by taken_at desc
+limit 1

@@ -8,7 +8,10 @@ use rowcast::{
     config::{Config, TenancyMode},
     error::Result,
     identity::Role,
-    postgres::Database,
+    postgres::{
+        Database,
+        changelog::{Health, Keeper},
+    },
 };
 use std::fmt::Write as _;
 
@@ -35,7 +38,9 @@ impl Check {
     pub(super) async fn run(self) -> Result<Outcome> {
         let config = self.connection.load(None)?;
         let database = Database::connect(&config).await?;
-        let report = report(&config, &database).await;
+        let mut report = report(&config, &database).await;
+        change_log(&mut report, &config, &database).await;
+        verdict(&mut report, &database);
         database.close().await;
         terminal::print(&report.text);
         match report.wrong {
@@ -125,6 +130,36 @@ async fn report(config: &Config, database: &Database) -> Report {
             Remark::Note(text) => report.note(text),
         }
     }
+    report
+}
+
+/// How large the change log is, where there is one.
+async fn change_log(report: &mut Report, config: &Config, database: &Database) {
+    let most = config.feed.log_bytes_max;
+    match Keeper::log_state(database).await {
+        Ok(None) => report.line("change log: none yet; `rowcast serve` makes it"),
+        Ok(Some(log)) => {
+            let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+            report.line(format!(
+                "change log: {:.1} of {:.0} MiB, reaching back {:.1} of {} hours",
+                mib(log.bytes),
+                mib(most),
+                log.kept.as_secs_f64() / 3600.0,
+                config.feed.retention_hours,
+            ));
+            if log.health == Health::TooLarge {
+                report.wrong(
+                    "the change log is larger than feed.log_bytes_max: its oldest part is dropped as \
+                     soon as a server runs, and clients that were away for longer are told to reset",
+                );
+            }
+        }
+        Err(error) => report.wrong(format!("the change log cannot be read: {}", error.detail())),
+    }
+}
+
+fn verdict(report: &mut Report, database: &Database) {
+    let (catalog, role) = (database.catalog(), database.default_role());
     let verdict = match report.wrong {
         0 => "nothing is wrong".to_owned(),
         1 => "1 thing is wrong".to_owned(),
@@ -132,10 +167,9 @@ async fn report(config: &Config, database: &Database) -> Report {
     };
     report.line(format!(
         "{} exposed, {} not; requests without a role of their own run as {role}; {verdict}",
-        resources.len(),
+        catalog.resources().count(),
         catalog.hidden.len(),
     ));
-    report
 }
 
 /// Tables whose row-level security would let the role of requests see everything.

@@ -47,7 +47,7 @@ use crate::{
     error::Result,
     postgres::{
         Database,
-        changelog::{Keeper, PersonalReaders, Readers, Wanted},
+        changelog::{Keeper, LogState, PersonalReaders, Readers, Wanted},
     },
     snapshot::Position,
 };
@@ -152,6 +152,7 @@ pub async fn prepare(database: &Database, config: &Config) -> Result<Prepared> {
             replan,
             planned,
             report,
+            actions_trimmed: None,
         },
         signer,
         replays,
@@ -228,6 +229,15 @@ impl FeedHandle {
     /// Whether the feed goes by the schema as it last saw it, and everything is logged that can be.
     pub fn is_settled(&self) -> bool {
         self.report.settled.load(Relaxed) && !self.report.working.load(Relaxed)
+    }
+
+    /// How the change log was when this server last looked after it; `None` if others do.
+    pub fn change_log(&self) -> Option<LogState> {
+        *self
+            .report
+            .log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the feed: the pass that is running is told, no other begins, and its connections are

@@ -104,7 +104,7 @@ impl Replay<'_> {
             false => &*identity.organization.0,
         };
         let missed = view.missed(&since, organization);
-        if since.xmin < missed.kept_from().await? {
+        if !missed.is_whole().await? {
             return Ok(Outcome::Void(reason::CURSOR_EXPIRED));
         }
         let (plan, unsettled) = replays.current.get();

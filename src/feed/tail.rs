@@ -222,13 +222,15 @@ impl Tail {
             return Err(Error::internal("the database has gone back"));
         }
         let mut touched = Touched::by(&look.news, |relation| self.plan.concerns(relation));
-        if blindly || look.news == News::Flood {
+        let everything = match look.news {
+            _ if blindly => Some(reason::UNREADABLE),
+            News::Flood => Some(reason::TOO_MANY),
+            // This server slept, or the log was made anew.
+            News::Outdated => Some(reason::RETENTION),
+            _ => None,
+        };
+        if let Some(reason) = everything {
             for resource in self.plan.catalog().resources() {
-                let reason = if blindly {
-                    reason::UNREADABLE
-                } else {
-                    reason::TOO_MANY
-                };
                 touched.reset(resource, Whose::everybody(), reason);
             }
         }

@@ -30,6 +30,8 @@ pub(super) mod reason {
     pub(crate) const UNREADABLE: &str = "unreadable";
     /// The rows' organization changed with the row that they belong to.
     pub(crate) const MOVED: &str = "moved";
+    /// What happened since then is not in the log any more.
+    pub(crate) const RETENTION: &str = "retention";
     /// Cursors and versions from before are void.
     pub(crate) const LOG_LOST: &str = "log_lost";
     /// The cursor is none of this database as it is now.
@@ -150,7 +152,7 @@ impl Touched {
         let (entries, whole) = match news {
             News::Entries(entries) => (entries.as_slice(), None),
             News::Summary(entries) => (entries.as_slice(), Some(reason::TOO_MANY)),
-            News::Flood => {
+            News::Flood | News::Outdated => {
                 touched.shapes = true;
                 return touched;
             }

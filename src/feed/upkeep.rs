@@ -9,7 +9,7 @@ use crate::{
     error::Result,
     postgres::{
         Database,
-        changelog::{Keeper, Plan, Shapes},
+        changelog::{Health, Keeper, LogState, Plan, Retention, Shapes},
     },
 };
 use std::{
@@ -29,7 +29,10 @@ use tokio::{
 const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 
 /// How often the log is looked after.
-const TRIM_EVERY: Duration = Duration::from_secs(60);
+const RETAIN_EVERY: Duration = Duration::from_secs(10);
+
+/// How often actions that need not be remembered any more are looked for.
+const TRIM_ACTIONS_EVERY: Duration = Duration::from_secs(60);
 
 /// A plan with the shapes that it was made from.
 pub(super) type Planned = (Arc<Plan>, Shapes);
@@ -43,6 +46,8 @@ pub(super) struct Report {
     pub(super) settled: AtomicBool,
     /// Whether the upkeep is planning or installing.
     pub(super) working: AtomicBool,
+    /// How the log was when this server last looked after it.
+    pub(super) log: Mutex<Option<LogState>>,
 }
 
 impl Default for Report {
@@ -51,6 +56,7 @@ impl Default for Report {
             not_live: Mutex::default(),
             settled: AtomicBool::new(true),
             working: AtomicBool::new(false),
+            log: Mutex::default(),
         }
     }
 }
@@ -66,15 +72,16 @@ pub(super) struct Upkeep {
     /// At most one plan waits to be taken up; the feed asks again if it was not the last word.
     pub(super) planned: mpsc::Sender<Planned>,
     pub(super) report: Arc<Report>,
+    pub(super) actions_trimmed: Option<Instant>,
 }
 
 impl Upkeep {
     /// Works until the task is aborted; nothing is half done then that a later start does not find.
     pub(super) async fn run(mut self, busy: bool) {
         let mut again = busy.then(|| (Instant::now() + AGAIN.0, AGAIN.0));
-        let mut trim = Instant::now() + TRIM_EVERY;
+        let mut retain = Instant::now();
         loop {
-            let at = again.map_or(trim, |(at, _)| at.min(trim));
+            let at = again.map_or(retain, |(at, _)| at.min(retain));
             let asked = tokio::select! {
                 () = self.replan.notified() => true,
                 () = tokio::time::sleep_until(at) => false,
@@ -94,9 +101,9 @@ impl Upkeep {
                     }
                 };
             }
-            if trim <= Instant::now() {
-                trim = Instant::now() + TRIM_EVERY;
-                if let Err(error) = self.trim().await {
+            if retain <= Instant::now() {
+                retain = Instant::now() + RETAIN_EVERY;
+                if let Err(error) = self.retain().await {
                     self.failed(&error);
                 }
             }
@@ -118,12 +125,24 @@ impl Upkeep {
         }
     }
 
-    async fn trim(&mut self) -> Result<()> {
-        let retention = Duration::from_secs(self.config.feed.retention_hours * 3600);
-        let bytes_max = self.config.feed.log_bytes_max;
-        self.keeper().await?.trim(retention, bytes_max).await?;
-        let remembered = Duration::from_secs(self.config.actions.retention_days * 24 * 3600);
-        self.keeper().await?.trim_actions(remembered).await
+    async fn retain(&mut self) -> Result<()> {
+        let feed = &self.config.feed;
+        let retention = Retention {
+            kept: Duration::from_secs(feed.retention_hours * 3600),
+            bytes_max: feed.log_bytes_max,
+        };
+        if let Some(log) = self.keeper().await?.retain(retention).await? {
+            self.report.state_log(log, retention);
+        }
+        if self
+            .actions_trimmed
+            .is_none_or(|it| it.elapsed() >= TRIM_ACTIONS_EVERY)
+        {
+            self.actions_trimmed = Some(Instant::now());
+            let remembered = Duration::from_secs(self.config.actions.retention_days * 24 * 3600);
+            self.keeper().await?.trim_actions(remembered).await?;
+        }
+        Ok(())
     }
 
     async fn keeper(&mut self) -> Result<&mut Keeper> {
@@ -146,6 +165,27 @@ impl Upkeep {
 }
 
 impl Report {
+    /// Takes down how the log is, and says so when it has become worse or better.
+    fn state_log(&self, log: LogState, retention: Retention) {
+        let mut known = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known.replace(log).map_or(Health::Sound, |it| it.health);
+        let LogState { bytes, kept, .. } = log;
+        let (kept_seconds, bytes_max) = (kept.as_secs(), retention.bytes_max);
+        match log.health {
+            health if health == before => tracing::debug!(bytes, kept_seconds, "the change log"),
+            Health::Sound => tracing::info!(bytes, kept_seconds, "the change log is sound again"),
+            // What was done about it has been said.
+            Health::Renewed => {}
+            Health::TooLarge => tracing::warn!(
+                bytes,
+                bytes_max,
+                kept_seconds,
+                "the change log is larger than feed.log_bytes_max: it is kept for less time than \
+                 feed.retention_hours says, and clients that were away for longer are told to reset"
+            ),
+        }
+    }
+
     /// Takes down what is not logged, and says what is new.
     pub(super) fn state(&self, plan: &Plan, unlogged: &std::collections::HashMap<Oid, String>) {
         let mut reasons = BTreeMap::new();

@@ -21,7 +21,13 @@ pub(super) fn fault(error: tokio_postgres::Error, speech: Speech) -> Error {
     let Some(database) = error.as_db_error() else {
         return unavailable(error);
     };
-    let kind = kind(database.code().code());
+    let kind = match kind(database.code().code()) {
+        // Our own trigger cannot write the change log: nothing that the caller could do about.
+        Kind::StatementInvalid | Kind::ConstraintViolation if is_in_the_log(database) => {
+            Kind::Internal
+        }
+        kind => kind,
+    };
     let fault = described(database, speech);
     let detail = match speech {
         _ if kind == Kind::StatementTimeout => "The statement took longer than it may.".to_owned(),
@@ -31,6 +37,13 @@ pub(super) fn fault(error: tokio_postgres::Error, speech: Speech) -> Error {
     Error::new(kind, detail)
         .with_database(fault)
         .with_source(error)
+}
+
+/// Whether the error was raised by what logs changes.
+fn is_in_the_log(error: &DbError) -> bool {
+    error
+        .where_()
+        .is_some_and(|it| it.contains("PL/pgSQL function rowcast.log_"))
 }
 
 /// An error of the connection itself: nothing can be said of what was being done.

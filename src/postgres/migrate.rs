@@ -8,20 +8,32 @@ use crate::{
     cursor::{CursorKey, DatabaseId, KEY_BYTES},
     error::{Error, Kind, Result},
 };
-use tokio_postgres::Client;
+use std::time::Duration;
+use tokio_postgres::{Client, error::SqlState};
+
+/// Makes the log, also where there is one.
+const RETENTION: &str = include_str!("../../sql/migrations/3_retention.sql");
 
 /// All migrations in order; the first is number 1. A migration that was released never changes.
 const MIGRATIONS: &[&str] = &[
     include_str!("../../sql/migrations/1_change_log.sql"),
     include_str!("../../sql/migrations/2_actions.sql"),
+    RETENTION,
 ];
 
 /// Takes from everybody else whatever the database grants on new objects by default.
 pub(super) const CLOSE: &str = include_str!("../../sql/feed/close.sql");
 const IDENTITY: &str = include_str!("../../sql/feed/identity.sql");
+const IDENTIFY: &str = include_str!("../../sql/feed/identify.sql");
 
 /// The advisory lock under which anything of rowcast's in the database is made or changed: "rowcast".
 pub(super) const LOCK: i64 = 0x0072_6f77_6361_7374;
+
+/// For how long a change of the log waits for those who write to it; others queue behind it for as
+/// long. How often it is tried, and how long is waited in between.
+const HASTE: &str = "set local lock_timeout = '20ms'";
+const ATTEMPTS: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Brings rowcast's schema up to date. Several servers may do so at once: one does it, the others
 /// wait and find it done.
@@ -32,13 +44,71 @@ pub(super) const LOCK: i64 = 0x0072_6f77_6361_7374;
 ///
 /// The connection is of no use after an error: a transaction may be open on it.
 pub(super) async fn migrate(client: &Client) -> Result<()> {
-    client.batch_execute("begin").await.map_err(refused)?;
-    let applied = migrate_in(client).await?;
-    client.batch_execute("commit").await.map_err(refused)?;
+    let applied = patiently(client, Work::Migrate).await?;
     if applied > 0 {
         tracing::info!(migrations = applied, "rowcast's schema is up to date");
     }
     Ok(())
+}
+
+/// Makes the log anew, empty, whatever is left of it. Whoever has a cursor from before can tell.
+///
+/// # Errors
+/// As [`migrate`].
+pub(super) async fn renew_log(client: &Client) -> Result<()> {
+    patiently(client, Work::Renew).await.map(drop)
+}
+
+/// What is done in one transaction.
+#[derive(Clone, Copy)]
+enum Work {
+    Migrate,
+    Renew,
+}
+
+/// Does something in a transaction, again and again while others hold the locks that it needs.
+async fn patiently(client: &Client, work: Work) -> Result<usize> {
+    let mut attempt = 0;
+    loop {
+        client.batch_execute("begin").await.map_err(refused)?;
+        let done = match work {
+            Work::Migrate => migrate_in(client).await,
+            Work::Renew => renew_in(client).await,
+        };
+        match done {
+            Ok(done) => {
+                client.batch_execute("commit").await.map_err(refused)?;
+                return Ok(done);
+            }
+            Err(error) if is_locked(&error) && attempt < ATTEMPTS => {
+                client.batch_execute("rollback").await.map_err(refused)?;
+                attempt += 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether a lock was not to be had in time.
+fn is_locked(error: &Error) -> bool {
+    std::error::Error::source(error)
+        .and_then(|it| it.downcast_ref::<tokio_postgres::Error>())
+        .is_some_and(|it| it.code() == Some(&SqlState::LOCK_NOT_AVAILABLE))
+}
+
+async fn renew_in(transaction: &Client) -> Result<usize> {
+    transaction
+        .execute("select pg_advisory_xact_lock($1)", &[&LOCK])
+        .await
+        .map_err(refused)?;
+    for statements in [HASTE, RETENTION, CLOSE] {
+        transaction
+            .batch_execute(statements)
+            .await
+            .map_err(refused)?;
+    }
+    Ok(1)
 }
 
 async fn migrate_in(transaction: &Client) -> Result<usize> {
@@ -86,6 +156,7 @@ async fn migrate_in(transaction: &Client) -> Result<usize> {
         )
         .with_hint("Run the newer rowcast, or `rowcast uninstall` of that one first."));
     }
+    transaction.batch_execute(HASTE).await.map_err(refused)?;
     for (number, migration) in (1i32..).zip(MIGRATIONS).skip(applied) {
         transaction
             .batch_execute(migration)
@@ -128,25 +199,16 @@ pub(super) async fn cursor_key(client: &Client) -> Result<CursorKey> {
     Ok(CursorKey::new(&secret))
 }
 
-/// What cursors are bound to now. Draws a new identity for the log if it was lost (or is new); of
-/// several servers that notice, all get the same.
+/// What cursors are bound to now. Draws a new identity for the log if it was lost (or is new, or came
+/// with a dump from a database whose transaction ids are ahead); of several servers that notice, all
+/// get the same.
 ///
 /// # Errors
 /// `DatabaseUnavailable`, `ConfigurationInvalid`.
 pub(super) async fn database_id(client: &Client) -> Result<DatabaseId> {
     let mut row = client.query_one(IDENTITY, &[]).await.map_err(refused)?;
-    if row.get::<_, Option<&str>>("log_id").is_none() {
-        // Marks from before name transaction ids that may be given out again.
-        client
-            .batch_execute(
-                "begin;
-                 insert into rowcast.log_identity (id) values (gen_random_uuid())
-                     on conflict do nothing;
-                 delete from rowcast.marks;
-                 commit",
-            )
-            .await
-            .map_err(refused)?;
+    if row.get::<_, Option<&str>>("log_id").is_none() || row.get("ahead") {
+        client.batch_execute(IDENTIFY).await.map_err(refused)?;
         row = client.query_one(IDENTITY, &[]).await.map_err(refused)?;
     }
     let lost = || Error::internal("the log's identity was lost again while it was read");

@@ -15,7 +15,7 @@ use crate::{
         Writes,
     },
     identity::Verifier,
-    postgres::{Connections, Database},
+    postgres::{Connections, Database, changelog::LogState},
     request::Requests,
     signal::Signals,
 };
@@ -230,6 +230,12 @@ impl Running {
             channels: self.hub.stats(),
             database: self.database.connections(),
         }
+    }
+
+    /// How the change log was when this server last looked after it; `None` if another server of the
+    /// database does.
+    pub fn change_log(&self) -> Option<LogState> {
+        self.feed.change_log()
     }
 
     /// Tells all channels, lets what is being answered end within the configured time, and frees

@@ -56,10 +56,15 @@ async fn what_is_not_a_cursor_of_this_database_resets_everything() {
 #[tokio::test]
 async fn a_cursor_from_before_what_the_log_has_resets_everything() {
     let server = server().await;
-    let old = cursor(&server.client(1, 1)).await;
+    let client = server.client(1, 1);
+    let old = cursor(&client).await;
+    // The feed has told of it before it goes from the log.
+    let (mut told, _) = attach(&client, Transport::WebSocket, "told", "").await;
+    let update = "update tickets set subject = 'gone from the log' where id = 9";
+    server.database.psql(update).await;
+    told.expect("change").await;
     for sql in [
-        "update tickets set subject = 'gone from the log' where id = 9",
-        "update rowcast.settings set kept_from = pg_current_xact_id()",
+        "select setval('rowcast.kept_version', rowcast.version_of(pg_current_snapshot()))",
         "delete from rowcast.changes",
     ] {
         server.database.psql(sql).await;

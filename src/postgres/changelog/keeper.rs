@@ -7,7 +7,7 @@
 use super::{
     plan::{self, Plan},
     relations::{self, Relations, Shapes},
-    trim,
+    retention::{self, LogState, Retainer, Retention},
 };
 use crate::{
     catalog::Oid,
@@ -52,6 +52,7 @@ pub struct Keeper {
     /// What this server last made of each relation: a definition that another server, configured
     /// differently, has replaced is left alone.
     made: HashMap<Oid, Logged>,
+    retainer: Retainer,
 }
 
 /// How the installation of triggers went.
@@ -85,6 +86,7 @@ impl Keeper {
             database: database.clone(),
             connection,
             made: HashMap::new(),
+            retainer: Retainer::default(),
         })
     }
 
@@ -186,13 +188,22 @@ impl Keeper {
         Ok(())
     }
 
-    /// Cuts the log to what was not visible `retention` ago, or to less if it is larger than
-    /// `bytes_max`. Nothing if another server is at it.
+    /// Keeps the log within its bounds: empties what was visible one retention ago, or sooner if the
+    /// log is too large, and makes it anew if it cannot be written. `None` if another server is at it.
     ///
     /// # Errors
-    /// `DatabaseUnavailable`.
-    pub async fn trim(&self, retention: Duration, bytes_max: u64) -> Result<()> {
-        trim::trim(&self.connection, retention, bytes_max).await
+    /// `DatabaseUnavailable`, or as PostgreSQL says.
+    pub async fn retain(&mut self, retention: Retention) -> Result<Option<LogState>> {
+        self.retainer.keep(&self.connection, retention).await
+    }
+
+    /// How the log of a database is, by a connection of its own; `None` where there is none.
+    ///
+    /// # Errors
+    /// `DatabaseUnavailable`, or as PostgreSQL says.
+    pub async fn log_state(database: &Database) -> Result<Option<LogState>> {
+        let bytes_max = database.config().feed.log_bytes_max;
+        retention::look(&database.dedicated().await?, bytes_max).await
     }
 
     /// Forgets the actions that were recorded longer ago than `retention`. Nothing if another server is

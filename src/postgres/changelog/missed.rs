@@ -6,14 +6,10 @@
 
 use super::{
     entry::{Hint, Xid8},
-    view::{MARK, RELEASE, View},
+    view::{BY_ANY, BY_INDEX, KEPT, MARK_FOR_LOG, RELEASE, View, is_whole},
 };
 use crate::{
-    catalog::Oid,
-    error::Result,
-    postgres::fault,
-    snapshot::{Snapshot, Xid},
-    wire::event::Actions,
+    catalog::Oid, error::Result, postgres::fault, snapshot::Snapshot, wire::event::Actions,
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -22,7 +18,6 @@ use std::{
 };
 use tokio_postgres::{Row, types::ToSql};
 
-const KEPT_FROM: &str = include_str!("../../../sql/feed/kept_from.sql");
 const KINDS: &str = include_str!("../../../sql/feed/missed_kinds.sql");
 const KEYS: &str = include_str!("../../../sql/feed/missed_keys.sql");
 const REFERENCES: &str = include_str!("../../../sql/feed/missed_references.sql");
@@ -38,6 +33,7 @@ pub struct Missed<'a> {
     view: &'a View,
     xmax: Xid8,
     xip: Vec<Xid8>,
+    since: &'a Snapshot,
     organization: &'a str,
 }
 
@@ -73,11 +69,12 @@ pub type Logged = HashMap<Arc<str>, Vec<(Option<Arc<str>>, Option<Arc<str>>)>>;
 
 impl View {
     /// What this view has of the log that `since` had not.
-    pub fn missed<'a>(&'a self, since: &Snapshot, organization: &'a str) -> Missed<'a> {
+    pub fn missed<'a>(&'a self, since: &'a Snapshot, organization: &'a str) -> Missed<'a> {
         Missed {
             view: self,
             xmax: Xid8(since.xmax),
             xip: since.xip.iter().map(|it| Xid8(*it)).collect(),
+            since,
             organization,
         }
     }
@@ -94,15 +91,13 @@ impl View {
 }
 
 impl Missed<'_> {
-    /// From which transaction on the log is whole, as this view sees it.
+    /// Whether the log has all that came after the state. It stays so while the view is open, in which
+    /// the log is kept.
     ///
     /// # Errors
     /// `DatabaseUnavailable`, or as PostgreSQL says.
-    pub async fn kept_from(&self) -> Result<Xid> {
-        let rows = self.query(KEPT_FROM, &[]).await?;
-        let row = rows.first();
-        let kept = row.map_or(Ok(Xid8(0)), |it| it.try_get(0));
-        kept.map(|it| it.0).map_err(fault::unavailable)
+    pub async fn is_whole(&self) -> Result<bool> {
+        is_whole(&self.query(KEPT, &[]).await?, self.since)
     }
 
     /// What kinds of entries there are of these relations; no more than `max` entries are looked at.
@@ -142,11 +137,12 @@ impl Missed<'_> {
         let statement = connection.statement(KEYS).await.map_err(fault_of)?;
         let parameters: [&(dyn ToSql + Sync); 4] =
             [&self.xmax, &self.xip, &relations, &self.organization];
+        connection.batch_execute(BY_INDEX).await.map_err(fault_of)?;
         connection
             .execute(&statement, &parameters)
             .await
             .map_err(fault_of)?;
-        Ok(())
+        connection.batch_execute(BY_ANY).await.map_err(fault_of)
     }
 
     /// The next keys, `count` at most; none once all were listed.
@@ -238,7 +234,10 @@ impl Missed<'_> {
     async fn query(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
         let statement = self.view.statement(sql).await.map_err(fault_of)?;
         let connection = self.view.connection();
-        connection.batch_execute(MARK).await.map_err(fault_of)?;
+        connection
+            .batch_execute(MARK_FOR_LOG)
+            .await
+            .map_err(fault_of)?;
         let rows = connection.query(&statement, parameters).await;
         connection.batch_execute(RELEASE).await.map_err(fault_of)?;
         rows.map_err(fault_of)

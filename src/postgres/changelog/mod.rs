@@ -11,9 +11,9 @@ mod missed;
 mod personal;
 mod plan;
 mod relations;
+mod retention;
 mod states;
 mod texts;
-mod trim;
 mod view;
 
 pub use entry::{Entry, Hint};
@@ -22,5 +22,6 @@ pub use missed::{Kinds, Logged, Missed, MissedKey, Moves};
 pub use personal::{Personal, PersonalReader, PersonalReaders, Seen};
 pub use plan::{Concern, Meaning, Owner, Plan};
 pub use relations::{Shape, Shapes};
+pub use retention::{Health, LogState, Retention};
 pub use states::{Asked, Rows, State};
 pub use view::{Look, News, Readers, View, Wanted};

@@ -32,6 +32,14 @@ use tokio_postgres::{Row, Statement, types::ToSql};
 
 const BEGIN: &str = "begin isolation level repeatable read read only";
 pub(super) const MARK: &str = "savepoint locks";
+/// The same, for what reads the log: by its indexes, whatever the planner believes. Plans outlive the
+/// moment in which a part is empty and a scan of it the cheapest; rolling back takes the setting back.
+pub(super) const MARK_FOR_LOG: &str =
+    "savepoint locks; set local enable_seqscan = off; set local enable_bitmapscan = off";
+/// The same where there is no savepoint to roll back to, and its opposite.
+pub(super) const BY_INDEX: &str =
+    "set local enable_seqscan = off; set local enable_bitmapscan = off";
+pub(super) const BY_ANY: &str = "set local enable_seqscan = on; set local enable_bitmapscan = on";
 pub(super) const RELEASE: &str = "rollback to savepoint locks; release savepoint locks";
 /// As [`BEGIN`], and keeps what the snapshot sees of the log where it is: a part of it that is
 /// dropped is gone for older snapshots too. The lock comes before the snapshot, so that what was
@@ -43,6 +51,7 @@ const SNAPSHOT: &str =
 const PROBE: &str = "select pg_current_snapshot()::text";
 const LOG_ID: &str = "select id::text from rowcast.log_identity";
 const NEW: &str = include_str!("../../../sql/feed/new_since.sql");
+pub(super) const KEPT: &str = include_str!("../../../sql/feed/kept.sql");
 const SUMMARY: &str = include_str!("../../../sql/feed/summary_since.sql");
 
 /// Beyond this a statement of the feed's has gone wrong.
@@ -81,6 +90,8 @@ pub enum News {
     Summary(Vec<Entry>),
     /// There is more than can be summed up: everything is concerned.
     Flood,
+    /// The log does not reach back to the snapshot any more.
+    Outdated,
 }
 
 /// What to look for besides the state itself.
@@ -131,6 +142,7 @@ impl Readers {
         let statement = async |sql| connection.statement(sql).await.map_err(failed);
         let snapshot = statement(SNAPSHOT).await?;
         let news = statement(NEW).await?;
+        let kept = statement(KEPT).await?;
         let shapes = statement(SHAPES).await?;
 
         let (xmax, xip, limit) = wanted.since.map_or((Xid8(0), Vec::new(), 0), |(it, max)| {
@@ -146,29 +158,44 @@ impl Readers {
         let mut flight = vec![
             simple(connection, begin),
             query(connection, &snapshot, &export),
-            simple(connection, MARK),
         ];
         if wanted.since.is_some() {
-            flight.push(query(connection, &news, &since));
+            flight.extend([
+                simple(connection, MARK_FOR_LOG),
+                query(connection, &news, &since),
+                query(connection, &kept, &[]),
+                simple(connection, RELEASE),
+            ]);
         }
         if wanted.shapes.is_some() {
-            flight.push(query(connection, &shapes, &shape));
+            flight.extend([
+                simple(connection, MARK),
+                query(connection, &shapes, &shape),
+                simple(connection, RELEASE),
+            ]);
         }
-        flight.push(simple(connection, RELEASE));
         let mut answers = in_order(flight).await.into_iter();
         let mut next = || answers.next().unwrap_or(Ok(Vec::new())).map_err(failed);
         next()?;
         let state = next()?;
-        next()?;
-        let news = match wanted.since {
-            Some(_) => next()?,
-            None => Vec::new(),
+        let (news, whole) = match wanted.since {
+            Some((since, _)) => {
+                next()?;
+                let (news, kept) = (next()?, next()?);
+                next()?;
+                (news, is_whole(&kept, since)?)
+            }
+            None => (Vec::new(), true),
         };
         let shapes = match wanted.shapes {
-            Some(_) => Some(next()?.iter().map(Shape::of).collect()),
+            Some(_) => {
+                next()?;
+                let shapes = next()?;
+                next()?;
+                Some(shapes.iter().map(Shape::of).collect())
+            }
             None => None,
         };
-        next()?;
 
         let state = state
             .first()
@@ -179,7 +206,16 @@ impl Readers {
             .parse()?;
         let exported = state.try_get(1).map_err(fault::unavailable)?;
         let news = match wanted.since {
-            Some((_, max)) if news.len() > max => summary(connection, &since[..2], max).await?,
+            _ if !whole => News::Outdated,
+            Some((start, max)) if news.len() > max => {
+                let news = summary(connection, &since[..2], max).await?;
+                let rows = connection.query(&kept, &[]).await.map_err(failed)?;
+                if is_whole(&rows, start)? {
+                    news
+                } else {
+                    News::Outdated
+                }
+            }
             _ => News::Entries(entries(&news)?),
         };
         Ok(Look {
@@ -415,7 +451,10 @@ async fn summary(
     let limit = as_limit(max) + 1;
     let mut parameters = since.to_vec();
     parameters.push(&limit);
-    connection.batch_execute(MARK).await.map_err(failed)?;
+    connection
+        .batch_execute(MARK_FOR_LOG)
+        .await
+        .map_err(failed)?;
     let rows = connection.query(SUMMARY, &parameters).await;
     connection.batch_execute(RELEASE).await.map_err(failed)?;
     let rows = rows.map_err(failed)?;
@@ -427,6 +466,15 @@ async fn summary(
         .collect::<Result<_, _>>()
         .map_err(fault::unavailable)?;
     Ok(News::Summary(entries))
+}
+
+/// Whether the log had all that came after `since`, by what `kept.sql` answered after it was read.
+pub(super) fn is_whole(kept: &[Row], since: &Snapshot) -> Result<bool> {
+    let row = kept
+        .first()
+        .ok_or_else(|| Error::internal("a sequence has a row"))?;
+    let kept: i64 = row.try_get(0).map_err(fault::unavailable)?;
+    Ok(since.version().0 >= kept.unsigned_abs())
 }
 
 fn as_limit(max: usize) -> i64 {
