@@ -4,7 +4,7 @@ use super::Writer;
 use crate::{
     catalog::{ColumnType, Resource, oid},
     query::{
-        read::{Check, Condition, Place},
+        read::{Check, Condition, Place, embed::Related},
         syntax::{Key, Logic, Operator, Quantifier, Search, State},
     },
 };
@@ -14,6 +14,8 @@ pub(super) fn is_harmless(resource: &Resource, condition: &Condition) -> bool {
     match condition {
         Condition::Not(inner) => is_harmless(resource, inner),
         Condition::Several(_, all) => all.iter().all(|it| is_harmless(resource, it)),
+        // It stands behind the fence by itself where it has to.
+        Condition::Related(_) => true,
         Condition::Check(place, check) => {
             let Some(column) = place.whole(resource) else {
                 return false;
@@ -31,18 +33,20 @@ pub(super) fn is_harmless(resource: &Resource, condition: &Condition) -> bool {
     }
 }
 
-/// Appends one condition on the row called `alias`.
+/// Appends one condition on the row called `alias`; `related` appends one on rows related to it.
 pub(super) fn condition(
     writer: &mut Writer,
     alias: &str,
     resource: &Resource,
     condition: &Condition,
+    related: &dyn Fn(&mut Writer, Related),
 ) {
     match condition {
+        Condition::Related(it) => related(writer, *it),
         Condition::Check(place, check) => self::check(writer, alias, resource, place, check),
         Condition::Not(inner) => {
             writer.sql("not (");
-            self::condition(writer, alias, resource, inner);
+            self::condition(writer, alias, resource, inner, related);
             writer.sql(")");
         }
         Condition::Several(logic, all) => {
@@ -52,7 +56,7 @@ pub(super) fn condition(
             };
             writer.sql("(");
             writer.separated(between, all, |writer, it| {
-                self::condition(writer, alias, resource, it);
+                self::condition(writer, alias, resource, it, related);
             });
             writer.sql(")");
         }

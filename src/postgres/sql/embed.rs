@@ -87,10 +87,6 @@ impl<'a> Parent<'a> {
             writer.sql(" and ");
             self.guarded(writer, embed, true)?;
         }
-        for it in &self.query.related {
-            writer.sql(" and ");
-            self.related(writer, *it)?;
-        }
         Ok(())
     }
 
@@ -145,8 +141,17 @@ impl<'a> Parent<'a> {
         select::ordered(writer, &embed.query, &alias, order);
         self.from(writer, embed, &alias, &[])?;
         select::cut(writer, &embed.query);
+        self.only_one(writer, embed);
         writer.sql(")");
         Ok(())
+    }
+
+    /// What is related to one row is one row; only a view could show more, whatever its keys say.
+    fn only_one(self, writer: &mut Writer, embed: &Embedding) {
+        let is_cut = embed.query.limit.is_some();
+        if embed.relation.is_to_one() && !is_cut && !embed.query.resource.is_stored() {
+            writer.sql(" limit 1");
+        }
     }
 
     /// The query of related rows.
@@ -165,11 +170,7 @@ impl<'a> Parent<'a> {
         select::group(writer, query);
         select::order(writer, rows)?;
         select::cut(writer, query);
-        // What is related to one row is one row; only a view could show more, whatever its keys say.
-        let is_cut = query.limit.is_some();
-        if embed.relation.is_to_one() && !is_cut && !query.resource.is_stored() {
-            writer.sql(" limit 1");
-        }
+        self.only_one(writer, embed);
         Ok(())
     }
 

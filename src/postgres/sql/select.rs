@@ -16,7 +16,7 @@ use crate::{
         syntax::{Aggregate, Nulls},
     },
 };
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 /// The name of a statement's own row. Embedded rows have names of their own.
 pub(super) const ROW: &str = "t";
@@ -330,12 +330,21 @@ pub(super) fn matching(writer: &mut Writer, row: Parent<'_>) -> Result<()> {
         alias: row.alias,
         organization: row.organization,
     };
+    // Whoever writes conditions has no way to fail, and an organization that cannot be one of the
+    // related resource fails the query.
+    let failed = Cell::new(Ok(()));
+    let related = |writer: &mut Writer, it| {
+        if let Err(error) = row.related(writer, it) {
+            failed.set(Err(error));
+        }
+    };
     guarded.guard(
         writer,
         &query.conditions,
         |it| is_harmless(&query.resource, it),
-        |writer, it| condition(writer, row.alias, &query.resource, it),
+        |writer, it| condition(writer, row.alias, &query.resource, it, &related),
     )?;
+    failed.into_inner()?;
     row.conditions(writer)
 }
 

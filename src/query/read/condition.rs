@@ -1,6 +1,10 @@
 //! Which rows: conditions whose columns exist and whose values fit.
 
-use super::{Place, place::no_operator};
+use super::{
+    Place,
+    embed::{Embedding, Related, related},
+    place::no_operator,
+};
 use crate::{
     catalog::{Allowed, Column, ColumnType, Resource, TypeKind, oid},
     error::{Error, Kind, Result},
@@ -15,6 +19,8 @@ use crate::{
 pub(crate) enum Condition {
     /// A value of the row passes a check.
     Check(Place, Check),
+    /// There are related rows, or there are none.
+    Related(Related),
     /// The condition does not hold.
     Not(Box<Condition>),
     /// All of these hold, or any; never empty.
@@ -67,18 +73,22 @@ impl Condition {
     }
 }
 
-/// The conditions that filters state, their values checked.
-pub(super) fn conditions<'a>(
+/// The conditions that filters state of rows with these embeddings, their values checked.
+pub(super) fn conditions(
     allowed: &Allowed,
-    filters: impl IntoIterator<Item = &'a Filter>,
+    embeds: &[Embedding],
+    filters: &[Filter],
 ) -> Result<Vec<Condition>> {
     filters
-        .into_iter()
-        .map(|filter| condition(allowed, filter))
+        .iter()
+        .map(|filter| condition(allowed, embeds, filter))
         .collect()
 }
 
-fn condition(allowed: &Allowed, filter: &Filter) -> Result<Condition> {
+fn condition(allowed: &Allowed, embeds: &[Embedding], filter: &Filter) -> Result<Condition> {
+    if let Some(related) = related(embeds, filter) {
+        return Ok(Condition::Related(related));
+    }
     match filter {
         Filter::Test(field, test) => check(allowed, Place::find(allowed, field)?, test),
         Filter::Not(field, test) => {
@@ -90,7 +100,7 @@ fn condition(allowed: &Allowed, filter: &Filter) -> Result<Condition> {
             logic,
             filters,
         }) => {
-            let several = Condition::Several(*logic, conditions(allowed, filters)?);
+            let several = Condition::Several(*logic, conditions(allowed, embeds, filters)?);
             Ok(match negated {
                 true => Condition::Not(Box::new(several)),
                 false => several,

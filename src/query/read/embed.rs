@@ -114,7 +114,11 @@ pub(super) fn embedding(
         Link::Key { .. } => None,
     };
     let allowed = access.resource(&target.name)?;
-    let query = Query::plan(access, &allowed, syntax, depth)?;
+    let query = Query::plan(access, &allowed, syntax, depth);
+    let query = query.map_err(|error| match relation.link {
+        Link::Key { .. } => of_embedded(error, target, depth),
+        Link::Join { .. } => error,
+    })?;
     readable(access, origin, target, through.as_deref(), &relation)?;
     Ok(Embedding {
         name: embed.alias.as_ref().unwrap_or(&embed.name).as_str().into(),
@@ -125,6 +129,19 @@ pub(super) fn embedding(
         allowed,
         query,
     })
+}
+
+/// PostgREST's clients hear of a column that is not there from PostgreSQL, to whom PostgREST calls
+/// embedded rows by their table and how deep they are.
+fn of_embedded(error: Error, target: &Resource, depth: usize) -> Error {
+    let prefix = format!("column {}.", target.table);
+    match error.message().strip_prefix(&prefix) {
+        Some(rest) if error.code() == "42703" => {
+            let message = format!("column {}_{depth}.{rest}", target.table);
+            error.with_message(message)
+        }
+        _ => error,
+    }
 }
 
 /// Refuses a relation of which the role may not read the columns that it follows.

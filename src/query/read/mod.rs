@@ -14,7 +14,7 @@ use crate::{
 };
 pub(super) use condition::equal;
 pub(crate) use condition::{Check, Condition};
-use embed::{Embedding, Related};
+use embed::Embedding;
 use include::Way;
 pub(crate) use order::Order;
 pub(crate) use output::{Output, Source};
@@ -36,8 +36,6 @@ pub struct Query {
     pub(crate) offset: u64,
     /// Related rows in each row.
     pub(crate) embeds: Vec<Embedding>,
-    /// Of which related rows there have to be some, or none.
-    pub(crate) related: Vec<Related>,
     /// The ways to related rows beside the rows.
     pub(crate) ways: Vec<Way>,
     /// Whether an answer has an entity tag.
@@ -79,16 +77,7 @@ impl Query {
         if query.is_grouped() && query.embeds.iter().any(whole) {
             return Err(not_planned("An aggregate beside embedded rows"));
         }
-        let (related, own): (Vec<_>, Vec<_>) = syntax
-            .rows
-            .filters
-            .iter()
-            .partition(|it| embed::related(&query.embeds, it).is_some());
-        query.related = related
-            .into_iter()
-            .filter_map(|it| embed::related(&query.embeds, it))
-            .collect();
-        query.conditions = condition::conditions(allowed, own)?;
+        query.conditions = condition::conditions(allowed, &query.embeds, &syntax.rows.filters)?;
         query.order = order::order(allowed, &syntax.rows, &query.embeds)?;
         let cut = syntax.rows.limit.is_some() || syntax.rows.offset.is_some();
         if cut && !query.is_grouped() {
@@ -191,7 +180,6 @@ impl Query {
             limit: None,
             offset: 0,
             embeds: Vec::new(),
-            related: Vec::new(),
             ways: Vec::new(),
             etag: false,
             item: false,

@@ -122,7 +122,30 @@ pub(crate) fn outputs(
     Ok(outputs)
 }
 
+/// `count` of a resource that has no such column is how many rows there are, whether aggregates are
+/// enabled or not: so PostgreSQL reads it, and PostgREST with it.
+fn is_count(resource: &Resource, selected: &Selected) -> bool {
+    let Selected {
+        field, aggregate, ..
+    } = selected;
+    aggregate.is_none()
+        && field.path.is_empty()
+        && field.column == "count"
+        && resource.column("count").is_none()
+}
+
 fn output(catalog: &Catalog, allowed: &Allowed, selected: &Selected) -> Result<Output> {
+    if is_count(&allowed.resource, selected) {
+        let cast = selected.cast.as_deref().map(TypeName::read).transpose()?;
+        return Ok(Output {
+            name: selected.alias.as_deref().unwrap_or("count").into(),
+            source: Source::Aggregate {
+                function: Aggregate::Count,
+                of: None,
+                cast,
+            },
+        });
+    }
     if selected.aggregate.is_some() {
         aggregates_allowed(catalog)?;
     }
