@@ -131,7 +131,7 @@ async fn northwind_has_keys_of_several_columns_and_texts() {
     .await;
     expect(
         &client,
-        "/order_details/10248%2C3?select=quantity",
+        "/order_details/10248,3?select=quantity",
         json!({"quantity": 10}),
     )
     .await;
