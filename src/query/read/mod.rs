@@ -247,6 +247,7 @@ pub(super) fn fence_is_readable(access: &Access, resource: &Arc<Resource>) -> Re
 pub(super) fn only_select(syntax: &Syntax) -> Result<()> {
     let plain = Syntax {
         select: syntax.select.clone(),
+        embedded: syntax.embedded.clone(),
         ..Syntax::default()
     };
     if *syntax != plain {
