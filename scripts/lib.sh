@@ -191,3 +191,38 @@ need_node() {
         cp "$clients/package-lock.json" "$clients/node_modules/.installed"
     fi
 }
+
+# What the TypeScript client is built and tested with.
+need_client() {
+    local client="$PROJECT/client"
+    if ! cmp -s "$client/package-lock.json" "$client/node_modules/.installed"; then
+        say "Installing what the client is built with into $client/node_modules."
+        quietly npm ci --prefix "$client" --no-audit --no-fund || return 1
+        cp "$client/package-lock.json" "$client/node_modules/.installed"
+    fi
+}
+
+# The browser of the client's tests. Without one they say that they were left out.
+need_chromium() {
+    local name
+    for name in chromium chromium-browser google-chrome; do
+        if has "$name"; then
+            return
+        fi
+    done
+    if has apt-get && apt-cache show chromium 2>/dev/null | grep -q '^Version: [0-9]'; then
+        install "the tests open the page in it" "chromium fonts-dejavu-core" ""
+    else
+        say "There is no Chromium, and no package of it: the tests in a browser are left out."
+    fi
+}
+
+# The page that `rowcast dev` serves, where Node is there; the server needs none.
+build_page() {
+    if ! has_node; then
+        say "There is no Node $NODE_OLDEST or newer, so the page of the demonstration is not built."
+        return
+    fi
+    need_client && quietly npm run --silent build --prefix "$PROJECT/client" ||
+        say "The page of the demonstration could not be built; everything else works without it."
+}

@@ -1,4 +1,5 @@
-// Builds the package (dist/) and the page (demo/dist/): `node build/build.mjs [package|page]`.
+// Builds the package (dist/) and the page (demo/dist/): `node build/build.mjs [package|bundle|page]`;
+// `bundle` is the package without its types.
 import { build } from "esbuild";
 import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdirSync, rmSync } from "node:fs";
@@ -22,15 +23,13 @@ if (what !== "page") {
   rmSync(join(root, "dist"), { recursive: true, force: true });
   // Names that nobody outside sees are shortened: not those of the API, of the wire, of what tabs say
   // to each other, and of what is kept.
-  const internal = [
-    "hears", "host", "asks", "factory", "keyColumns", "requestOpened", "requestEnded", "openRequests",
-    "channelOpened", "coverages", "overlays", "stamp", "floor", "undraw", "refetchSoon", "invalidate",
-    "caughtUp", "holds", "remember", "recall", "forget", "hydrate", "isScarce", "exclusively", "onSaved",
-    "onState", "arriving", "reached", "addAction", "putAction", "removeAction", "confirmed", "drain",
-    "waited", "connectTimeoutMs_", "isCaughtUp_", "bytesMax", "figures_", "ended", "opened", "present",
-    "pins", "leads", "follows", "afterMs", "vias", "position", "isKept", "restart", "isLocal_", "users_",
-  ];
-  const mangleProps = new RegExp(`^(${internal.filter((name) => !name.endsWith("_")).join("|")})$`);
+  const internal = `addAction arriving asks asynchronously batch bytesMax caughtUp channelOpened
+    confirmed coverages draw exclusively factory fetchRows floor forget hears holds host hydrate
+    invalidate isKept isScarce keyColumns keyOf leads local lines onSaved onState openRequests
+    options overlays pins position present problemOf pump putAction reached recall refetchSoon
+    remember removeAction requestEnded requestOpened restart spec stamp store streamRows tell undraw
+    urlOf vias waited writes follows afterMs ended opened handler saved users started`;
+  const mangleProps = new RegExp(`^(${internal.split(/\s+/).join("|")})$`);
   await build({
     ...common,
     mangleProps,
@@ -47,10 +46,12 @@ if (what !== "page") {
     external: ["react", "./index.js"],
     alias: {},
   });
+}
+if (what !== "page" && what !== "bundle") {
   const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
   execFileSync(process.execPath, [tsc, "-p", "tsconfig.types.json"], { cwd: root, stdio: "inherit" });
 }
-if (what !== "package") {
+if (what === "all" || what === "page") {
   rmSync(join(root, "demo", "dist"), { recursive: true, force: true });
   mkdirSync(join(root, "demo", "dist"), { recursive: true });
   await build({

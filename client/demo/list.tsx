@@ -6,7 +6,7 @@ import type { Person, Ticket } from "./app.tsx";
 import { ago, hue, initials } from "./format.ts";
 import type { Schema } from "./schema.ts";
 
-const ROW_PX = 76;
+const ROW_PX = 80;
 const BEYOND = 6;
 /** So many tickets' messages are fetched by one request. */
 const PREFETCH = 25;
@@ -99,8 +99,8 @@ function usePrefetch(tickets: readonly Ticket[], top: number): void {
       if (wanted.length === 0) return;
       for (const ticket of wanted) asked.current.add(ticket.id);
       const ids = wanted.map((ticket) => ticket.id).sort((a, b) => a - b);
-      void client.prefetch(client.from("messages").in("ticket_id", ids) as never);
-      void client.prefetch(client.from("ticket_labels").in("ticket_id", ids) as never);
+      void client.prefetch(client.from("messages").in("ticket_id", ids));
+      void client.prefetch(client.from("ticket_labels").in("ticket_id", ids));
     }, 250);
     return () => clearTimeout(timer);
   }, [client, tickets, top]);

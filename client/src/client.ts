@@ -6,7 +6,7 @@ import { type Coverage, LiveQuery, coverageName, isCovered } from "./live.ts";
 import { Loader, Prefetcher } from "./loader.ts";
 import { type State, VIAS, type Via } from "./machine.ts";
 import { Persist } from "./persist.ts";
-import { type Asks, Query, type Spec, path } from "./query.ts";
+import { type Asks, Query, type Spec, isOf, path, resourcePath } from "./query.ts";
 import { type RequestFigures, Requests } from "./requests.ts";
 import { type Keys, Store, keyText } from "./store.ts";
 import { Link } from "./tabs.ts";
@@ -81,11 +81,17 @@ const WARM_MOST = 100;
 const CONNECT_TIMEOUT_MS = 8_000;
 const FIGURES_MOST = 50;
 
+const subscribe = <T>(listeners: Set<T>, listener: T) => {
+  listeners.add(listener);
+  return () => void listeners.delete(listener);
+};
+
 export function createClient<S extends Resources = AnyResources>(options: Options): Client<S> {
   return new Client<S>(options);
 }
 
 export class Client<S extends Resources = AnyResources> implements Asks {
+  /** The rows themselves. @internal */
   readonly store: Store;
   readonly figures: Figures = {
     bytesReceived: 0, bytesSaved: 0, rows: 0, changes: 0, resets: 0, version: 0, requests: [],
@@ -125,7 +131,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
       isOpen: () => this.status.state === "open",
       opened: (id) => {
         this.store.requestOpened(id);
-        this.#link?.broadcast({ asks: id });
+        this.#link?.broadcast({ request: id });
       },
       ended: (id) => this.store.requestEnded(id),
       figures: (figures) => {
@@ -195,23 +201,19 @@ export class Client<S extends Resources = AnyResources> implements Asks {
    * Loads what the user will need next, when its turn comes, and keeps it true and warm. Resolves
    * with whether it was loaded: not on a scarce link, nor beyond the budget.
    */
-  prefetch(query: Query<never> | Query): Promise<boolean> {
-    const spec: Spec = { ...query.spec, priority: 7 };
+  prefetch<R extends object>(query: Query<R>): Promise<boolean> {
     return this.#prefetcher.add(async (budget) => {
       const stop = new AbortController();
       let bytes = 0;
-      this.#metered.set(path(spec), (more) => {
-        bytes += more;
-        if (bytes > budget) stop.abort(new Error("The budget for prefetching is used up."));
-      });
-      const live = this.live({ ...spec, signal: stop.signal });
+      const meter = (more: number) => {
+        if ((bytes += more) > budget) stop.abort();
+      };
+      const live = this.live({ ...query.spec, priority: 7, signal: stop.signal, meter });
       await Promise.race([live.ready, new Promise((resolve) => stop.signal.addEventListener("abort", resolve))]);
-      this.#metered.delete(path(spec));
       live.close();
       return bytes;
     });
   }
-  #metered = new Map<string, (bytes: number) => void>();
 
   /** Draws a row at once and sends it. Until the answer is there, its key is a stand-in. */
   insert<N extends Name<S>>(resource: N, values: S[N]["Insert"]): Promise<S[N]["Row"]> & { key: string } {
@@ -220,7 +222,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     const key = this.store.keyOf(resource, row) ?? `~${id}`;
     const columns = this.store.keyColumns(resource);
     const action: Action = {
-      id, op: "insert", resource, key, values: row, path: `/resources/${encodeURIComponent(resource)}`,
+      id, op: "insert", resource, key, values: row, path: resourcePath(resource),
     };
     // The stand-in is drawn as the key, so that what refers to the row can do so already.
     const drawn = key.startsWith("~") && columns.length === 1;
@@ -255,20 +257,17 @@ export class Client<S extends Resources = AnyResources> implements Asks {
 
   /** Calls back when [`status`](Client.status) has changed. */
   onStatus(listener: () => void): () => void {
-    this.#statusListeners.add(listener);
-    return () => this.#statusListeners.delete(listener);
+    return subscribe(this.#statusListeners, listener);
   }
 
   /** Every event of the channel, for what the client itself has no use for: signals, presence. */
   onEvent(listener: (event: ServerEvent) => void): () => void {
-    this.#eventListeners.add(listener);
-    return () => this.#eventListeners.delete(listener);
+    return subscribe(this.#eventListeners, listener);
   }
 
   /** What became of each write, also of those that an earlier page began. */
   onOutcome(listener: (outcome: Outcome) => void): () => void {
-    this.#outcomeListeners.add(listener);
-    return () => this.#outcomeListeners.delete(listener);
+    return subscribe(this.#outcomeListeners, listener);
   }
 
   /** As if the network were gone, or back. */
@@ -294,8 +293,6 @@ export class Client<S extends Resources = AnyResources> implements Asks {
   async logout(): Promise<void> {
     await this.#ready;
     this.#link?.broadcast({ logout: true });
-    this.#closed = true;
-    this.#writes.close();
     this.#link?.close();
     await this.#persist.clear();
     await this.close();
@@ -304,6 +301,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
 
   // What queries ask for.
 
+  /** @internal */
   async fetchRows(spec: Spec): Promise<Row[]> {
     let rows: Row[] = [];
     await this.#requests.ask(path(spec), spec.priority ?? 3, {
@@ -313,6 +311,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     return rows;
   }
 
+  /** @internal */
   async *streamRows(spec: Spec): AsyncGenerator<Row> {
     const queue: Row[] = [];
     let wake = () => {};
@@ -341,6 +340,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     }
   }
 
+  /** @internal */
   live(spec: Spec): LiveQuery {
     const name = path(spec);
     let query = this.#live.get(name);
@@ -348,11 +348,10 @@ export class Client<S extends Resources = AnyResources> implements Asks {
       query = new LiveQuery(spec, {
         store: this.store,
         request: async (asked, row) => {
-          const meter = this.#metered.get(name);
           await this.#requests.ask(path(asked), asked.priority ?? 3, {
             row: (each, resource, bytes) => {
               if (resource === asked.resource) row(each);
-              meter?.(bytes);
+              asked.meter?.(bytes);
             },
           }, asked.signal);
         },
@@ -402,7 +401,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
       },
       follows: (open, caught) => {
         for (const id of open) if (!this.#requests.has(id)) this.store.requestOpened(id);
-        this.#setStatus({ isCaughtUp: caught });
+        if (caught) this.#caughtUp();
         this.#requests.channelOpened(true);
       },
       word: (word) => this.#word(word as Record<string, unknown>),
@@ -466,7 +465,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
   }
 
   #word(word: Record<string, unknown>): void {
-    if (typeof word.asks === "string") this.store.requestOpened(word.asks);
+    if (word.request) this.store.requestOpened(word.request as string);
     else if (word.write) this.#writes.heard(word.write as WriteWord);
     else if (word.logout) void this.close();
     else if (word.coverage) this.#persist.coverage(word.name as string, word.coverage as Coverage);
@@ -571,10 +570,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
   #reset(event: ResetEvent): void {
     this.figures.resets++;
     const { resource } = event;
-    const prefix = `/resources/${resource}`;
-    for (const name of [...this.#coverages.keys()]) {
-      if (resource === undefined || name === prefix || name.startsWith(`${prefix}?`)) this.#coverages.delete(name);
-    }
+    for (const name of [...this.#coverages.keys()]) if (isOf(name, resource)) this.#coverages.delete(name);
     this.#persist.reset(resource);
     for (const query of this.#live.values()) {
       if (resource === undefined || query.spec.resource === resource) query.invalidate();
@@ -591,6 +587,10 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     if (cursor === undefined) return;
     (this.#link as Link).position.cursor = cursor;
     this.#persist.reached(cursor);
+    this.#caughtUp();
+  }
+
+  #caughtUp(): void {
     if (this.status.isCaughtUp) return;
     this.#setStatus({ isCaughtUp: true });
     for (const query of this.#live.values()) query.caughtUp();
@@ -643,9 +643,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     await this.#hydrate(spec.resource);
     let coverage = this.#coverages.get(coverageName(spec));
     if (!coverage) {
-      const known = [...this.#coverages]
-        .filter(([name]) => name === `/resources/${spec.resource}` || name.startsWith(`/resources/${spec.resource}?`))
-        .map(([, it]) => it);
+      const known = [...this.#coverages].filter(([name]) => isOf(name, spec.resource)).map(([, it]) => it);
       for (const query of this.#live.values()) {
         if (query.spec.resource === spec.resource && query.coverage) known.push(query.coverage);
       }

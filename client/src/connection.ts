@@ -3,9 +3,9 @@
  * Hands on what the channel carries as text; what the events mean is others' business.
  */
 import { type Effect, INITIAL, type MachineEvent, type State, type Via, backoffMs, step } from "./machine.ts";
-import type { Attached, Fetch, Transport } from "./transport/attach.ts";
+import type { Attached, Fetch, Resume, Transport } from "./transport/attach.ts";
 import { websocket } from "./transport/websocket.ts";
-import { type CloseEvent, type Command, type OpenEvent, isCounted } from "./wire.ts";
+import { type CloseEvent, type Command, type OpenEvent, localProblem, problemOf, sequenceAfter, typeOf } from "./wire.ts";
 
 export type TokenSource = string | (() => string | null | Promise<string | null>);
 
@@ -140,7 +140,11 @@ export class Connection {
     if (token === null) return this.tell("failed");
     const { sequence: after, cursor: since } = this.options.position;
     this.#attached = transport(
-      { ...this.options, token, after, since },
+      {
+        ...this.options, token, after, since,
+        urlOf: (resume, more) => this.#url(resume, more),
+        problemOf: async (answer) => (answer ? problemOf(answer) : localProblem("interrupted", "The connection broke.", true)),
+      },
       {
         lines: (text, bytes) => mine() && this.#lines(text, bytes),
         local: (event) => mine() && this.hears.local(event),
@@ -154,31 +158,30 @@ export class Connection {
     );
   }
 
+  #url({ after, since }: Resume, more: Record<string, string> = {}): string {
+    const { base, channel, resources } = this.options;
+    const query = new URLSearchParams(more);
+    if (after !== undefined) query.set("after", String(after));
+    if (since !== undefined) query.set("since", since);
+    if (resources) query.set("resources", resources.join(","));
+    return `${base}/channels/${channel}?${query}`;
+  }
+
   #lines(text: string, bytes: number): void {
     const { position } = this.options;
     const before = position.sequence ?? 0;
     // Only the head of each line is looked at here; whoever applies the events parses them.
-    let counted = before;
+    const lines = text.split("\n");
+    const counted = sequenceAfter(lines, before);
+    position.sequence = counted;
     let close: CloseEvent | undefined;
     let expiring = false;
-    let opened = false;
-    for (const line of text.split("\n")) {
-      const type = /^\s*\{"type":"(\w+)"/.exec(line)?.[1];
-      if (!type) continue;
-      if (type === "open") {
-        const open = JSON.parse(line) as OpenEvent;
-        counted = open.sequence;
-        if (open.ping_seconds) this.#pingMs = open.ping_seconds * 1000;
-        opened = true;
-      } else if (type === "close") {
-        close = JSON.parse(line) as CloseEvent;
-      } else if (type === "error" && line.includes("token-expiring")) {
-        expiring = true;
-      }
-      if (isCounted(type)) counted++;
+    for (const line of lines) {
+      const type = typeOf(line);
+      if (type === "open") this.#opened(JSON.parse(line) as OpenEvent);
+      else if (type === "close") close = JSON.parse(line) as CloseEvent;
+      else expiring ||= type === "error" && line.includes("token-expiring");
     }
-    position.sequence = counted;
-    if (opened) this.#opened();
     this.#later("silence", this.#pingMs * 2 + 5_000, () => this.tell("silent"));
     this.hears.lines(text, before, bytes);
     if (expiring) this.tell("expiring");
@@ -186,7 +189,8 @@ export class Connection {
     else if (counted > this.#acked) this.#ackSoon();
   }
 
-  #opened(): void {
+  #opened(open: OpenEvent): void {
+    if (open.ping_seconds) this.#pingMs = open.ping_seconds * 1000;
     this.#reason = undefined;
     this.tell("opened");
     if (this.state.via !== "ws") {

@@ -60,7 +60,8 @@ export const orderText = (orders: readonly Order[]): string =>
 /** Thrown where a condition cannot be evaluated here as PostgreSQL would. */
 export class NotLocal extends Error {}
 
-const LOCAL = new Set(["eq", "neq", "gt", "gte", "lt", "lte", "in", "is", "like", "ilike"]);
+/** The operators that are known here. */
+export const LOCAL = new Set(["eq", "neq", "gt", "gte", "lt", "lte", "in", "is", "like", "ilike"]);
 /** Whether all operators are known here. */
 export const isLocal = (filter: Filter): boolean =>
   "join" in filter ? filter.filters.every(isLocal) : LOCAL.has(filter.op) && !/[-:>()]/.test(filter.column);

@@ -72,7 +72,9 @@ export class LiveQuery<R extends object = Row> {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #unfiltered: Row[] = [];
 
+  /** @internal */
   constructor(
+    /** @internal */
     readonly spec: Spec,
     private readonly host: LiveHost,
   ) {

@@ -3,6 +3,7 @@
  * were not sent yet. One database per identity. Where storage is refused, nothing is kept.
  */
 import type { Coverage } from "./live.ts";
+import { isOf, resourcePath } from "./query.ts";
 import type { Row } from "./wire.ts";
 
 /** What is kept is discarded when this changes. */
@@ -95,11 +96,7 @@ export class Persist {
   }
 
   async coverages(): Promise<Map<string, Coverage>> {
-    const found = new Map<string, Coverage>();
-    const names = await this.#read("queries", (store) => store.getAllKeys());
-    const values = await this.#read("queries", (store) => store.getAll());
-    (names as string[] | undefined)?.forEach((name, at) => found.set(name, (values as Coverage[])[at] as Coverage));
-    return found;
+    return new Map((await this.#all("queries")) as [string, Coverage][]);
   }
 
   /** A state of a row that came; `undefined` is its absence. */
@@ -135,7 +132,7 @@ export class Persist {
       if (resource === undefined || state.resource === resource) this.#dirty.delete(name);
     }
     for (const name of this.#coverages.keys()) {
-      if (resource === undefined || name.startsWith(`/resources/${resource}`)) this.#coverages.delete(name);
+      if (isOf(name, resource)) this.#coverages.delete(name);
     }
     this.#soon();
   }
@@ -154,9 +151,7 @@ export class Persist {
   }
 
   async actions(): Promise<KeptAction[]> {
-    const keys = await this.#read("actions", (store) => store.getAllKeys());
-    const values = await this.#read("actions", (store) => store.getAll());
-    return ((keys as number[] | undefined) ?? []).map((seq, at) => ({ seq, action: (values as unknown[])[at] }));
+    return (await this.#all("actions")).map(([seq, action]) => ({ seq: seq as number, action }));
   }
 
   async addAction(action: unknown): Promise<number | undefined> {
@@ -224,7 +219,8 @@ export class Persist {
     } else if (wipe) {
       for (const resource of wipe) {
         rows.delete(IDBKeyRange.bound([resource], [resource, []]));
-        queries.delete(IDBKeyRange.bound(`/resources/${resource}`, `/resources/${resource}@`));
+        // A read's path goes on with a question mark, which comes before the at sign.
+        queries.delete(IDBKeyRange.bound(resourcePath(resource), `${resourcePath(resource)}@`));
       }
     }
     for (const { resource, key, version, row } of dirty) {
@@ -238,6 +234,13 @@ export class Persist {
     if (cursor !== undefined) transaction.objectStore("meta").put(cursor, "cursor");
     await finished(transaction);
     this.onSaved?.(sequence);
+  }
+
+  /** All of a store, each with its key. */
+  async #all(name: string): Promise<[unknown, unknown][]> {
+    const keys = await this.#read(name, (store) => store.getAllKeys());
+    const values = await this.#read(name, (store) => store.getAll());
+    return (keys ?? []).map((key, at) => [key, values?.[at]]);
   }
 
   async #read<T>(store: string, ask: (store: IDBObjectStore) => IDBRequest<T>): Promise<T | undefined> {

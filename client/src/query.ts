@@ -2,7 +2,7 @@
  * What is asked: an immutable description of a read, and the URL that it becomes. Asking is done by
  * whoever is given as `asks`.
  */
-import { type Filter, type Operator, type Order, type Value, orderText, parameter } from "./filter.ts";
+import { type Filter, LOCAL, type Operator, type Order, type Value, orderText, parameter } from "./filter.ts";
 import type { LiveQuery } from "./live.ts";
 import type { Row } from "./wire.ts";
 
@@ -21,6 +21,8 @@ export interface Spec {
   readonly more: readonly (readonly [string, string])[];
   readonly priority: Priority | undefined;
   readonly signal: AbortSignal | undefined;
+  /** Told how many bytes each row took. */
+  readonly meter?: (bytes: number) => void;
 }
 
 /** Who carries reads out. */
@@ -34,6 +36,13 @@ export interface Asks {
 const escape = (word: string): string =>
   encodeURIComponent(word).replace(/%(2C|3A)/g, (code) => decodeURIComponent(code));
 
+/** The path of a resource, which is also what the paths of its reads begin with. */
+export const resourcePath = (resource: string): string => `/resources/${encodeURIComponent(resource)}`;
+
+/** Whether a read's path is one of this resource; of any, where none is named. */
+export const isOf = (path: string, resource: string | undefined): boolean =>
+  resource === undefined || path.split("?")[0] === resourcePath(resource);
+
 /** The path and query string of a read. */
 export function path(spec: Spec): string {
   const parameters: [string, string][] = spec.filters.map(parameter);
@@ -44,11 +53,27 @@ export function path(spec: Spec): string {
   if (spec.include) parameters.push(["include", spec.include]);
   for (const [name, value] of spec.more) parameters.push([name, value]);
   const query = parameters.map(([name, value]) => `${escape(name)}=${escape(value)}`).join("&");
-  return `/resources/${encodeURIComponent(spec.resource)}${query && `?${query}`}`;
+  return resourcePath(spec.resource) + (query && `?${query}`);
 }
 
 type Name<R> = Extract<keyof R, string> | (string & {});
 type Condition = readonly [column: string, op: Operator, value: Value | readonly Value[]];
+
+type Compares<R extends object> = (column: Name<R>, value: Exclude<Value, null>) => Query<R>;
+
+/** The operators that have a method of their own. */
+export interface Query<R extends object = Row> {
+  eq: Compares<R>;
+  neq: Compares<R>;
+  gt: Compares<R>;
+  gte: Compares<R>;
+  lt: Compares<R>;
+  lte: Compares<R>;
+  in(column: Name<R>, values: readonly Exclude<Value, null>[]): Query<R>;
+  is(column: Name<R>, value: null | boolean): Query<R>;
+  like(column: Name<R>, pattern: string): Query<R>;
+  ilike(column: Name<R>, pattern: string): Query<R>;
+}
 
 /**
  * A read under construction. Every method gives a new one, so that a base can be shared:
@@ -58,11 +83,14 @@ type Condition = readonly [column: string, op: Operator, value: Value | readonly
  * stays true.
  */
 export class Query<R extends object = Row> implements PromiseLike<R[]>, AsyncIterable<R> {
+  /** @internal */
   constructor(
+    /** @internal */
     readonly spec: Spec,
     private readonly asks: Asks,
   ) {}
 
+  /** @internal */
   static of<R extends object>(resource: string, asks: Asks): Query<R> {
     return new Query<R>(
       {
@@ -92,36 +120,6 @@ export class Query<R extends object = Row> implements PromiseLike<R[]>, AsyncIte
     return this.#and({ column, op, value });
   }
 
-  eq(column: Name<R>, value: Exclude<Value, null>): Query<R> {
-    return this.filter(column, "eq", value);
-  }
-  neq(column: Name<R>, value: Exclude<Value, null>): Query<R> {
-    return this.filter(column, "neq", value);
-  }
-  gt(column: Name<R>, value: Exclude<Value, null>): Query<R> {
-    return this.filter(column, "gt", value);
-  }
-  gte(column: Name<R>, value: Exclude<Value, null>): Query<R> {
-    return this.filter(column, "gte", value);
-  }
-  lt(column: Name<R>, value: Exclude<Value, null>): Query<R> {
-    return this.filter(column, "lt", value);
-  }
-  lte(column: Name<R>, value: Exclude<Value, null>): Query<R> {
-    return this.filter(column, "lte", value);
-  }
-  in(column: Name<R>, values: readonly Exclude<Value, null>[]): Query<R> {
-    return this.filter(column, "in", values);
-  }
-  is(column: Name<R>, value: null | boolean): Query<R> {
-    return this.filter(column, "is", value);
-  }
-  like(column: Name<R>, pattern: string): Query<R> {
-    return this.filter(column, "like", pattern);
-  }
-  ilike(column: Name<R>, pattern: string): Query<R> {
-    return this.filter(column, "ilike", pattern);
-  }
   not(column: Name<R>, op: Operator, value: Value | readonly Value[]): Query<R> {
     return this.#and({ column, op, value, not: true });
   }
@@ -178,4 +176,12 @@ export class Query<R extends object = Row> implements PromiseLike<R[]>, AsyncIte
   toString(): string {
     return path(this.spec);
   }
+}
+
+for (const op of LOCAL) {
+  Object.defineProperty(Query.prototype, op, {
+    value(this: Query, column: string, value: Value | readonly Value[]) {
+      return this.filter(column, op, value);
+    },
+  });
 }

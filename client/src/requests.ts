@@ -114,7 +114,7 @@ export class Requests {
         this.#open.set(again.id, again);
       } else {
         this.#end(request.id)?.reject(
-          new ProblemError(localProblem("interrupted", "The connection broke while rows were coming.", true)),
+          new ProblemError(localProblem("interrupted", "The connection broke.", true)),
         );
       }
     }

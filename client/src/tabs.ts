@@ -6,7 +6,7 @@
  */
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import type { State } from "./machine.ts";
-import { type Command } from "./wire.ts";
+import { type Command, sequenceAfter, typeOf } from "./wire.ts";
 
 /** What a tab says to the others. */
 type Word =
@@ -208,18 +208,13 @@ export class Link {
 
   #lines(word: Extract<Word, { t: "lines" }>): void {
     const { position } = this.options;
-    const opens = /(^|\n)\s*\{"type":"open"/.test(word.text);
+    const lines = word.text.split("\n");
+    const opens = lines.some((line) => typeOf(line) === "open");
     if (!opens && position.sequence !== undefined && word.before !== position.sequence) {
       // Something was missed: nothing here can be trusted.
       this.hears.local({ type: "reset", reason: "missed" });
     }
-    let counted = word.before;
-    for (const line of word.text.split("\n")) {
-      const type = /^\s*\{"type":"(\w+)"/.exec(line)?.[1];
-      if (type === "open") counted = (JSON.parse(line) as { sequence: number }).sequence;
-      else if (type && type !== "ping" && type !== "close") counted++;
-    }
-    position.sequence = counted;
+    position.sequence = sequenceAfter(lines, word.before);
     this.hears.lines(word.text, word.before, word.bytes);
   }
 }

@@ -125,9 +125,18 @@ export type Command =
   | { type: "ack"; sequence: number }
   | { type: "auth"; token: string };
 
-/** Whether an event takes a number of the channel's sequence. */
-export const isCounted = (type: string): boolean =>
-  type !== "open" && type !== "ping" && type !== "close";
+/** The type of the event on a line, read without parsing the rest. */
+export const typeOf = (line: string): string | undefined => /^\s*\{"type":"(\w+)"/.exec(line)?.[1];
+
+/** The number of the last event in these lines, where `before` is that of the last one before them. */
+export function sequenceAfter(lines: readonly string[], before: number): number {
+  for (const line of lines) {
+    const type = typeOf(line);
+    if (type === "open") before = (JSON.parse(line) as OpenEvent).sequence;
+    else if (type && type !== "ping" && type !== "close") before++;
+  }
+  return before;
+}
 
 /** A refusal by the server, or by the client in the server's words. */
 export class ProblemError extends Error {

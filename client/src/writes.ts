@@ -3,6 +3,7 @@
  * action id, taken back with the problem, kept while nobody can be reached. Knows no sockets.
  */
 import type { KeptAction, Persist } from "./persist.ts";
+import { resourcePath } from "./query.ts";
 import type { Store } from "./store.ts";
 import { type Key, type Problem, ProblemError, type Row, localProblem, problemOf } from "./wire.ts";
 
@@ -34,7 +35,7 @@ export class ConflictError extends Error {
     /** The row as both found it. */
     readonly base: Row,
   ) {
-    super("The row was changed by somebody else in the meantime.");
+    super("Somebody else changed the row meanwhile.");
   }
 }
 
@@ -321,5 +322,5 @@ const isTransient = (problem: Problem): boolean =>
 export function itemPath(resource: string, key: Key): string {
   const parts = Array.isArray(key) ? (key as readonly (string | number | boolean)[]) : [key];
   const item = parts.map((part) => encodeURIComponent(String(part))).join(",");
-  return `/resources/${encodeURIComponent(resource)}/${item}`;
+  return `${resourcePath(resource)}/${item}`;
 }

@@ -2,24 +2,30 @@
  * What every transport is given and gives back. A transport frames bytes: it holds no state of the
  * channel but its own socket.
  */
-import type { Command } from "../wire.ts";
+import type { Command, Problem } from "../wire.ts";
 
 /** The part of fetch that is used. */
 export type Fetch = (url: string, init?: RequestInit) => Promise<Response>;
 
-/** Where and how to attach. */
-export interface Attach {
-  /** The server, without a slash at the end. */
-  base: string;
-  channel: string;
-  token: string;
+/** Where to go on. */
+export interface Resume {
   /** Resume after this event. */
   after?: number | undefined;
   /** First replay the changes since this state. */
   since?: string | undefined;
-  /** Limits changes to these resources. */
-  resources?: readonly string[] | undefined;
+}
+
+/** Where and how to attach. What transports share is given along, so that they can be loaded apart. */
+export interface Attach extends Resume {
+  /** The server, without a slash at the end. */
+  base: string;
+  channel: string;
+  token: string;
   fetch: Fetch;
+  /** The address of the channel with what to resume from and other parameters. */
+  urlOf(resume: Resume, more?: Record<string, string>): string;
+  /** The problem that an answer carries; without one, that the connection broke. */
+  problemOf(answer?: Response): Promise<Problem>;
   WebSocket?: typeof WebSocket | undefined;
 }
 
@@ -44,21 +50,3 @@ export interface Attached {
 }
 
 export type Transport = (attach: Attach, hears: Hears) => Attached;
-
-/** The address of the channel with what to resume from. */
-export function channelUrl(attach: Attach, more: Record<string, string> = {}): string {
-  const query = new URLSearchParams(more);
-  if (attach.after !== undefined) query.set("after", String(attach.after));
-  if (attach.since !== undefined) query.set("since", attach.since);
-  if (attach.resources) query.set("resources", attach.resources.join(","));
-  const text = query.toString();
-  return `${attach.base}/channels/${encodeURIComponent(attach.channel)}${text && `?${text}`}`;
-}
-
-/** What the status of an answer that is no channel means for the connection. */
-export function endOf(answer: Response): [End, number?] {
-  const seconds = Number(answer.headers.get("retry-after"));
-  if (answer.status === 401) return ["expired"];
-  if (answer.status === 429 || answer.status >= 500) return ["close-later", seconds * 1000 || undefined];
-  return answer.status >= 400 ? ["close-stop"] : ["lost"];
-}

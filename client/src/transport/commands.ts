@@ -1,5 +1,5 @@
 /** The HTTP twins of the commands, for transports that only listen. */
-import { type Command, ProblemError, localProblem, problemOf } from "../wire.ts";
+import type { Command } from "../wire.ts";
 import type { Attach, Hears } from "./attach.ts";
 
 /** Sends commands as requests of their own. */
@@ -15,22 +15,16 @@ export function httpCommands(attach: Attach, hears: Hears): (command: Command) =
     call(path, { method: "POST", body: JSON.stringify(body) }, { "Content-Type": "application/json" });
 
   const get = async (id: string, path: string, priority?: number) => {
-    try {
-      const answer = await call(path, {}, {
-        "Request-Id": id,
-        "Channel-Id": attach.channel,
-        ...(priority === undefined ? {} : { Priority: `u=${priority}` }),
-      });
-      // 409: it was asked before, and is on its way.
-      if (answer.status === 202) hears.local({ type: "accepted", request_id: id });
-      else if (answer.status !== 409) throw new ProblemError(await problemOf(answer));
-    } catch (error) {
-      const problem =
-        error instanceof ProblemError
-          ? error.problem
-          : localProblem("interrupted", "The connection broke before the request was taken.", true);
-      hears.local({ type: "error", request_id: id, problem });
-    }
+    const headers = {
+      "Request-Id": id,
+      "Channel-Id": attach.channel,
+      ...(priority === undefined ? {} : { Priority: `u=${priority}` }),
+    };
+    const answer = await call(path, {}, headers).catch(ignored);
+    if (answer?.status === 202) return hears.local({ type: "accepted", request_id: id });
+    // It was asked before, and is on its way.
+    if (answer?.status === 409) return;
+    hears.local({ type: "error", request_id: id, problem: await attach.problemOf(answer) });
   };
 
   return (command) => {

@@ -1,6 +1,6 @@
 /** The channel by long-poll: one request after the other, each acknowledging what the last brought. */
 import type { Attached, Transport } from "./attach.ts";
-import { channelUrl, endOf } from "./attach.ts";
+import { endOf } from "./answers.ts";
 import { httpCommands } from "./commands.ts";
 
 const WAIT_SECONDS = 25;
@@ -13,7 +13,7 @@ export const poll: Transport = (attach, hears): Attached => {
     // A poll that resumes says no `open`; the first one should, so that the sequence is known.
     let first = true;
     for (;;) {
-      const url = channelUrl({ ...attach, after, since }, { wait: first ? "0" : String(WAIT_SECONDS) });
+      const url = attach.urlOf({ after, since }, { wait: first ? "0" : String(WAIT_SECONDS) });
       const answer = await attach.fetch(url, {
         headers: { Authorization: `Bearer ${token}`, Accept: "application/json" },
         cache: "no-store",

@@ -3,14 +3,14 @@
  * comes back on its own.
  */
 import type { Attached, Transport } from "./attach.ts";
-import { channelUrl, endOf } from "./attach.ts";
+import { endOf } from "./answers.ts";
 import { httpCommands } from "./commands.ts";
 
 export const sse: Transport = (attach, hears): Attached => {
   const abort = new AbortController();
   let over = false;
   const read = async () => {
-    const answer = await attach.fetch(channelUrl(attach), {
+    const answer = await attach.fetch(attach.urlOf(attach), {
       headers: { Authorization: `Bearer ${attach.token}`, Accept: "text/event-stream" },
       cache: "no-store",
       signal: abort.signal,

@@ -1,13 +1,12 @@
 /** The channel by WebSocket: events one on a line of text messages, commands the other way. */
 import type { Attached, Transport } from "./attach.ts";
-import { channelUrl } from "./attach.ts";
 
 export const websocket: Transport = (attach, hears): Attached => {
   if (!attach.WebSocket) {
     const timer = setTimeout(() => hears.ended("lost"), 0);
     return { send() {}, close: () => clearTimeout(timer) };
   }
-  const url = channelUrl(attach).replace(/^http/, "ws");
+  const url = attach.urlOf(attach).replace(/^http/, "ws");
   // Browsers set no headers on a WebSocket: the token travels as a subprotocol.
   const socket = new attach.WebSocket(url, ["rowcast", `bearer.${attach.token}`]);
   let over = false;

@@ -67,6 +67,30 @@ for (const via of ["ws", "sse", "poll"] as const) {
   });
 }
 
+test("the package works as it is built", async () => {
+  const built = (await import(`${process.env.ROWCAST_CLIENT}/dist/index.js`)) as { createClient: typeof createClient };
+  for (const transports of [["ws"], ["sse"]] as const) {
+    const indexedDB = new IDBFactory();
+    const client = built.createClient<Schema>({
+      url: dev.url, token: dev.tokens[0] as string, keys, shareTabs: false, indexedDB, transports,
+      WebSocket: WebSocket as unknown as NonNullable<Options["WebSocket"]>, connectTimeoutMs: 3_000,
+    });
+    const live = client.from("tickets").in("id", [21, 22, 23]).order("id").live();
+    await live.ready;
+    const subject = `Built ${transports[0]}`;
+    assert.equal((await client.update("tickets", 22, { subject }))?.subject, subject);
+    assert.equal(live.rows[1]?.subject, subject);
+    await client.prefetch(client.from("messages").in("ticket_id", [21, 22]));
+    const asked = client.figures.requests.length;
+    const messages = client.from("messages").eq("ticket_id", 22).live();
+    await messages.ready;
+    assert.ok(messages.rows.length > 0);
+    assert.equal(client.figures.requests.length, asked);
+    assert.equal((await client.load("contacts", 4))?.id, 4);
+    await client.logout();
+  }
+});
+
 test("what is evaluated here is what the server answers", async () => {
   const client = connect();
   const tickets = await client.from("tickets").order("id");
