@@ -122,11 +122,11 @@ async fn preferences_choose_what_a_write_answers() {
     let merge = client
         .post(
             "/tickets",
-            json!([{"id": 2, "subject": "m"}, {"id": 7001, "subject": "n"}]),
+            json!([{"id": 2, "subject": "two"}, {"id": 7001, "subject": "new"}]),
         )
         .header("prefer", "resolution=merge-duplicates");
     let merge = merge.expect(201).await;
-    assert_eq!(merge.json()[0]["subject"], "m");
+    assert_eq!(merge.json()[0]["subject"], "two");
     assert_eq!(
         merge.header("preference-applied"),
         "resolution=merge-duplicates"
@@ -195,12 +195,12 @@ async fn a_write_may_depend_on_the_state_of_the_row() {
         "precondition-failed"
     );
     let new = client
-        .put("/tickets/6001", json!({"subject": "x"}))
+        .put("/tickets/6001", json!({"subject": "none"}))
         .header("if-none-match", "*");
     let tag = new.expect(201).await.header("etag").to_owned();
     for (status, tag) in [(412, tag.as_str()), (200, "\"1\"")] {
         let other = client
-            .patch("/tickets/6001", json!({"subject": "y"}))
+            .patch("/tickets/6001", json!({"subject": "some"}))
             .header("if-none-match", tag);
         other.expect(status).await;
     }

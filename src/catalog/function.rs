@@ -53,8 +53,8 @@ pub enum Volatility {
 pub enum Returns {
     /// Nothing.
     Void,
-    /// A value.
-    Value(ColumnType),
+    /// A value, as a row of one column.
+    Value(Arc<Resource>),
     /// A row: of an exposed table or view, or of columns of its own.
     Row(Arc<Resource>),
 }

@@ -232,6 +232,30 @@ pub struct Resource {
 }
 
 impl Resource {
+    /// Rows that are of no relation, as if they were: what functions give.
+    pub fn of_values(schema: &Arc<str>, name: &Arc<str>, columns: Vec<Column>) -> Self {
+        Self {
+            name: name.clone(),
+            schema: schema.clone(),
+            table: name.clone(),
+            // No relation has this number.
+            relation: 0,
+            kind: ResourceKind::View { updatable: false },
+            columns,
+            key: Vec::new(),
+            tenancy: Tenancy::Single,
+            references: Vec::new(),
+            collisions: Vec::new(),
+            row_security: false,
+            restricted: false,
+            secured_by: Vec::new(),
+            visibility_depends_on: Vec::new(),
+            updated_at: None,
+            announce: Announce::default(),
+            not_live: None,
+        }
+    }
+
     /// The column of this name, with its index.
     pub fn column(&self, name: &str) -> Option<(usize, &Column)> {
         self.columns
@@ -325,6 +349,28 @@ pub struct Column {
     pub leakproof_equality: bool,
     /// The type has a default order (a default btree operator class).
     pub orderable: bool,
+}
+
+impl Column {
+    /// What stands for nothing where there has to be a column: a number.
+    pub fn of_nothing() -> Self {
+        Self {
+            name: "nothing".into(),
+            number: 1,
+            type_: ColumnType {
+                oid: oid::INT4,
+                name: "integer".into(),
+                kind: TypeKind::Base,
+            },
+            not_null: true,
+            has_default: false,
+            identity_always: false,
+            generated: false,
+            equality: None,
+            leakproof_equality: false,
+            orderable: false,
+        }
+    }
 }
 
 /// An operator, which need not be in the search path.

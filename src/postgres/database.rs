@@ -17,7 +17,7 @@ use crate::{
     cursor::CursorSigner,
     error::{Error, Kind, Result},
     identity::{Identity, OrganizationId, Role, UserId},
-    query::{Action, Query, Write},
+    query::{Action, Query, Write, WriteOptions},
 };
 use std::{
     collections::HashMap,
@@ -312,6 +312,21 @@ impl Database {
         action: Option<&Action>,
     ) -> Result<Vec<Written>> {
         write::batch(&self.inner, identity, writes, action).await
+    }
+
+    /// Calls a function that may write, in one transaction, and wakes the feed. `options` say how many
+    /// rows it may give, and whether it is undone.
+    ///
+    /// # Errors
+    /// As PostgreSQL says; `NotSingular`, `TooManyAffected`, `AnswerTooLarge`.
+    pub async fn call(
+        &self,
+        identity: &Identity,
+        query: &Query,
+        options: &WriteOptions,
+        action: Option<&Action>,
+    ) -> Result<Written> {
+        write::call(&self.inner, identity, query, options, action).await
     }
 
     /// How many connections there are.

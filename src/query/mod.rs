@@ -1,6 +1,7 @@
 //! URL and body → typed query or write. Pure: what can be refused without asking the database is
 //! refused here, with the place in the text where it went wrong. Knows no SQL and no connections.
 
+mod call;
 mod grammar;
 mod key;
 mod parameters;
@@ -10,6 +11,7 @@ pub(crate) mod syntax;
 pub mod value;
 pub(crate) mod write;
 
+pub use call::{Brought, Call, Shape};
 pub(crate) use key::encode as encode_id;
 pub(crate) use key::of_row as row_id;
 pub use read::Query;

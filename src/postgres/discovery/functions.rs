@@ -5,10 +5,7 @@ use super::{
     rows::{Found, FunctionRow},
 };
 use crate::{
-    catalog::{
-        Announce, Column, Function, Oid, Parameter, Remark, Resource, ResourceKind, Returns,
-        Tenancy, Volatility, oid,
-    },
+    catalog::{Column, Function, Oid, Parameter, Remark, Resource, Returns, Volatility, oid},
     config::{Config, TenancyMode},
 };
 use std::{
@@ -76,7 +73,8 @@ fn function(found: &Found, row: &FunctionRow, resources: &HashMap<Oid, Arc<Resou
     let given: Vec<usize> = places
         .filter(|place| matches!(mode(*place), "o" | "b" | "t"))
         .collect();
-    let rows = |columns: Vec<Column>| Returns::Row(Arc::new(anonymous(row, columns)));
+    let made = |columns| Arc::new(Resource::of_values(&row.schema, &row.name, columns));
+    let rows = |columns: Vec<Column>| Returns::Row(made(columns));
     let returns = match row.relation {
         _ if row.returns == oid::VOID => Returns::Void,
         Some(relation) => match resources.get(&relation) {
@@ -92,7 +90,10 @@ fn function(found: &Found, row: &FunctionRow, resources: &HashMap<Oid, Arc<Resou
             });
             rows(columns.collect())
         }
-        None => Returns::Value(columns::resolve(found, row.returns)),
+        None => {
+            let column = columns::given(found, &row.name, 1, row.returns);
+            Returns::Value(made(vec![column]))
+        }
     };
     Function {
         oid: row.oid,
@@ -106,29 +107,5 @@ fn function(found: &Found, row: &FunctionRow, resources: &HashMap<Oid, Arc<Resou
         },
         returns,
         is_set: row.returns_set,
-    }
-}
-
-/// Rows that are of no relation that is exposed, as if they were.
-fn anonymous(row: &FunctionRow, columns: Vec<Column>) -> Resource {
-    Resource {
-        name: row.name.clone(),
-        schema: row.schema.clone(),
-        table: row.name.clone(),
-        // No relation has this number.
-        relation: 0,
-        kind: ResourceKind::View { updatable: false },
-        columns,
-        key: Vec::new(),
-        tenancy: Tenancy::Single,
-        references: Vec::new(),
-        collisions: Vec::new(),
-        row_security: false,
-        restricted: false,
-        secured_by: Vec::new(),
-        visibility_depends_on: Vec::new(),
-        updated_at: None,
-        announce: Announce::default(),
-        not_live: None,
     }
 }

@@ -69,6 +69,8 @@ pub struct RowEncoder {
     columns: Vec<Field>,
     /// The bytes of one row beside its values: names, punctuation, closing brace.
     overhead: usize,
+    /// A row is its only value, and no object.
+    bare: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -96,7 +98,18 @@ impl RowEncoder {
         // Quotes, separators and longer texts of numbers and times are about what the lengths in
         // the row's binary form take, so the raw size and the names are a good guess of the whole.
         let overhead = 8 + columns.iter().map(|it| it.prefix.len() + 4).sum::<usize>();
-        Self { columns, overhead }
+        Self {
+            columns,
+            overhead,
+            bare: false,
+        }
+    }
+
+    /// The same, for rows that are their only value.
+    #[must_use]
+    pub fn bare(mut self) -> Self {
+        self.bare = self.columns.len() == 1;
+        self
     }
 
     /// How many columns of a row are encoded.
@@ -140,6 +153,9 @@ impl RowEncoder {
     /// # Errors
     /// `Internal`, when a value is not in the binary format of its type.
     pub fn encode(&self, row: &Row, out: &mut BytesMut) -> Result<()> {
+        if self.bare {
+            return self.encode_value(row, 0, out);
+        }
         let start = out.len();
         out.reserve(self.overhead + row.raw_size_bytes());
         for (index, field) in self.columns.iter().enumerate() {

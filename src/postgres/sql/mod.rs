@@ -1,5 +1,6 @@
 //! SQL text, rendered from what the catalog and a query say. Runs nothing.
 
+mod call;
 mod condition;
 mod embed;
 mod fence;

@@ -1,7 +1,7 @@
 //! Queries as SQL, with the fence between organizations as a security barrier.
 
 use super::{
-    Rendered, Writer,
+    Rendered, Writer, call,
     condition::{condition, is_harmless, place},
     embed::Parent,
     fence,
@@ -67,15 +67,29 @@ fn rows(writer: &mut Writer, row: Parent<'_>) -> Result<RowEncoder> {
             Ok(())
         },
         |writer| {
-            writer.relation(&query.resource);
+            source(writer, query);
             Ok(())
         },
     )?;
+    let encoder = match query.call() {
+        Some(call) if call.is_of_values() => encoder.bare(),
+        _ => encoder,
+    };
     writer.sql(" where ");
     matching(writer, row)?;
     order(writer, row)?;
     cut(writer, query);
     Ok(encoder)
+}
+
+/// Appends what a query's rows come from: its resource's relation, or a function.
+pub(super) fn source(writer: &mut Writer, query: &Query) {
+    match query.call() {
+        Some(call) => call::append(writer, call),
+        None => {
+            writer.relation(&query.resource);
+        }
+    }
 }
 
 /// Appends `select … from …` of a query's rows: what it selects, `more` behind that with a separator
@@ -94,6 +108,9 @@ pub(super) fn listed(
     writer.sql(" from ");
     source(writer)?;
     writer.sql(" as ").sql(row.alias);
+    if let Some(call) = row.query.call() {
+        call::append_names(writer, call);
+    }
     for (embed, name) in &spreads {
         row.join(writer, embed, name)?;
     }
@@ -118,10 +135,9 @@ fn groups(writer: &mut Writer, row: Parent<'_>) -> Result<RowEncoder> {
     });
     writer.sql(" from (select ");
     self::items(writer, row, &spreads, Labels::Numbers)?;
-    writer
-        .sql(" from ")
-        .relation(&row.query.resource)
-        .sql(" as t");
+    writer.sql(" from ");
+    source(writer, row.query);
+    writer.sql(" as t");
     for (embed, name) in &spreads {
         row.join(writer, embed, name)?;
     }

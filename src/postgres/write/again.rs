@@ -134,7 +134,7 @@ impl From<Did> for Applied {
 }
 
 /// Rows as the body of an answer.
-fn body(rows: &[String], many: bool) -> Bytes {
+pub(super) fn body(rows: &[String], many: bool) -> Bytes {
     if !many && let [row] = rows {
         return Bytes::copy_from_slice(row.as_bytes());
     }

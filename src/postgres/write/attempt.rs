@@ -11,7 +11,7 @@ use crate::{
         sql::{Fenced, MERGED, MERGED_NONE, Rendered, Returning, Writing},
     },
     query::{
-        Answer, Query,
+        Answer, Query, WriteOptions,
         write::{Conflict, Given, Operation},
     },
 };
@@ -74,16 +74,7 @@ impl<'a> Work<'a> {
     /// Writes, and sees that it was as much as the caller allows.
     pub(super) async fn run(self, lease: &Lease) -> Result<Applied, Stop> {
         let applied = self.write(lease).await?;
-        let options = &self.write.options;
-        if options.single && applied.count != 1 {
-            return Err(not_singular(applied.count).into());
-        }
-        match options.rows_max {
-            Some(rows_max) if applied.count > rows_max => {
-                Err(too_many(applied.count, rows_max).into())
-            }
-            _ => Ok(applied),
-        }
+        within(&self.write.options, applied)
     }
 
     async fn write(self, lease: &Lease) -> Result<Applied, Stop> {
@@ -389,6 +380,17 @@ async fn ask(lease: &Lease, question: &Rendered) -> Result<Vec<Row>, tokio_postg
         rows.try_collect().await
     };
     answer.await.inspect_err(|_| lease.forget(&question.sql))
+}
+
+/// Refuses more rows, or fewer, than the caller allows.
+pub(super) fn within(options: &WriteOptions, applied: Applied) -> Result<Applied, Stop> {
+    if options.single && applied.count != 1 {
+        return Err(not_singular(applied.count).into());
+    }
+    match options.rows_max {
+        Some(rows_max) if applied.count > rows_max => Err(too_many(applied.count, rows_max).into()),
+        _ => Ok(applied),
+    }
 }
 
 /// A row as JSON.

@@ -8,6 +8,7 @@
 
 mod again;
 mod attempt;
+mod calling;
 mod refusal;
 mod step;
 mod transaction;
@@ -17,10 +18,11 @@ use crate::{
     catalog::Resource,
     error::{Error, Kind, Result},
     identity::Identity,
-    query::{Action, Write},
+    query::{Action, Query, Write, WriteOptions},
     snapshot::Position,
 };
 use bytes::Bytes;
+use calling::Calling;
 use step::Step;
 use transaction::Transaction;
 
@@ -90,6 +92,34 @@ pub(super) async fn write(
     written
         .pop()
         .ok_or_else(|| Error::internal("a write without an answer"))
+}
+
+/// Calls a function that may write, in a transaction like a write's.
+pub(super) async fn call(
+    database: &Inner,
+    identity: &Identity,
+    query: &Query,
+    options: &WriteOptions,
+    action: Option<&Action>,
+) -> Result<Written> {
+    let step = Step::Call(Calling {
+        database,
+        identity,
+        query,
+        options,
+    });
+    let mut written = Transaction {
+        database,
+        identity,
+        action,
+        steps: &[step],
+        is_batch: false,
+    }
+    .run()
+    .await?;
+    written
+        .pop()
+        .ok_or_else(|| Error::internal("a call without an answer"))
 }
 
 /// Carries out several writes in one transaction: all or none. The answers are in the order of the

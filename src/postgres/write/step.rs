@@ -5,6 +5,7 @@
 use super::{
     Applied, Work, Written,
     attempt::{Next, Stop},
+    calling::Calling,
 };
 use crate::{
     error::{Error, Result},
@@ -18,6 +19,8 @@ use tokio_postgres::{Row, error::DbError};
 pub(super) enum Step<'a> {
     /// Rows of a resource.
     Write(Work<'a>),
+    /// A function that may write.
+    Call(Calling<'a>),
 }
 
 /// How what was done is told.
@@ -35,6 +38,7 @@ impl Step<'_> {
     pub(super) fn admit(self) -> Result<()> {
         match self {
             Self::Write(work) => work.admit(),
+            Self::Call(_) => Ok(()),
         }
     }
 
@@ -43,6 +47,7 @@ impl Step<'_> {
     pub(super) fn question(self) -> Result<Option<Rendered>> {
         match self {
             Self::Write(work) => work.question(),
+            Self::Call(_) => Ok(None),
         }
     }
 
@@ -60,6 +65,7 @@ impl Step<'_> {
                 }
                 work.run(lease).await
             }
+            Self::Call(calling) => calling.run(lease).await,
         }
     }
 
@@ -67,6 +73,7 @@ impl Step<'_> {
     pub(super) async fn stopped(self, stop: Stop, last: bool) -> Result<Next> {
         match self {
             Self::Write(work) => work.stopped(stop, last).await,
+            Self::Call(calling) => calling.stopped(stop, last),
         }
     }
 
@@ -74,6 +81,7 @@ impl Step<'_> {
     pub(super) fn concerns(self, error: &DbError) -> bool {
         match self {
             Self::Write(work) => work.is_own(error),
+            Self::Call(_) => false,
         }
     }
 
@@ -81,6 +89,7 @@ impl Step<'_> {
     pub(super) fn is_rehearsal(self) -> bool {
         match self {
             Self::Write(work) => work.write.options.rehearsal,
+            Self::Call(calling) => calling.options.rehearsal,
         }
     }
 
@@ -88,6 +97,7 @@ impl Step<'_> {
     pub(super) async fn explain(self, error: tokio_postgres::Error) -> Error {
         match self {
             Self::Write(work) => work.explain(error).await,
+            Self::Call(calling) => calling.explain(error),
         }
     }
 
@@ -100,6 +110,7 @@ impl Step<'_> {
                 created: applied.created,
                 keys: applied.keys.clone(),
             },
+            Self::Call(calling) => calling.did(applied),
         }
     }
 
@@ -107,6 +118,7 @@ impl Step<'_> {
     pub(super) fn then(self, applied: &Applied) -> Result<Rendered> {
         match self {
             Self::Write(work) => work.then(applied),
+            Self::Call(calling) => Ok(calling.then()),
         }
     }
 
@@ -119,6 +131,7 @@ impl Step<'_> {
     ) -> Written {
         match self {
             Self::Write(work) => work.answer(applied, seen, how),
+            Self::Call(calling) => calling.answer(&applied, seen, how),
         }
     }
 }

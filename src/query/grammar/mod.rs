@@ -37,7 +37,6 @@ pub(crate) fn read(query_string: &str) -> Result<Syntax> {
 }
 
 /// Reads the query string of a call: what does not look like a filter is an argument.
-#[allow(dead_code, reason = "functions are called by it")]
 pub(crate) fn read_call(query_string: &str) -> Result<(Syntax, Vec<Argument>)> {
     let mut reader = Reader::default();
     let mut arguments = Vec::new();

@@ -7,7 +7,7 @@ mod order;
 mod output;
 mod place;
 
-use super::{grammar, key, syntax::Syntax};
+use super::{call::Call, grammar, key, syntax::Syntax};
 use crate::{
     catalog::{Access, Allowed, Catalog, Column, Privileges, Resource, Tenancy},
     error::{Error, Kind, Result},
@@ -38,6 +38,8 @@ pub struct Query {
     pub(crate) embeds: Vec<Embedding>,
     /// The ways to related rows beside the rows.
     pub(crate) ways: Vec<Way>,
+    /// The function whose rows they are; `None`: they are the resource's own.
+    pub(crate) call: Option<Arc<Call>>,
     /// Whether an answer has an entity tag.
     pub(crate) etag: bool,
     partial: bool,
@@ -102,6 +104,29 @@ impl Query {
         query.etag = allowed.resource.has_etags() && allowed.privileges.select_whole;
         query.item = true;
         Ok(query)
+    }
+
+    /// A read of what a function gives, which are rows of this resource.
+    pub(super) fn called(
+        access: &Access,
+        allowed: &Allowed,
+        syntax: &Syntax,
+        call: Arc<Call>,
+    ) -> Result<Self> {
+        only_rows(syntax)?;
+        if !syntax.include.is_empty() {
+            return Err(not_planned("\"include\" of a function's rows"));
+        }
+        let mut query = Self::plan(access, allowed, syntax, 0)?;
+        // They are what the function makes of rows, and enter no store.
+        query.partial = true;
+        query.call = Some(call);
+        Ok(query)
+    }
+
+    /// The function whose rows are read, if it is not the resource itself.
+    pub fn call(&self) -> Option<&Call> {
+        self.call.as_deref()
     }
 
     /// The resource that is read.
@@ -181,6 +206,7 @@ impl Query {
             offset: 0,
             embeds: Vec::new(),
             ways: Vec::new(),
+            call: None,
             etag: false,
             item: false,
         })
