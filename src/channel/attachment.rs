@@ -157,6 +157,7 @@ impl Attachment {
     ) -> Self {
         let shared = channel.group().shared();
         shared.attachments.fetch_add(1, Relaxed);
+        shared.attached.notify_one();
         Self {
             ping_at: shared.clock.now() + shared.bounds.ping_ms,
             channel,

@@ -48,6 +48,8 @@ pub(super) struct Shared {
     /// Channels and attachments that exist, whoever still points at them.
     pub(super) channels: AtomicUsize,
     pub(super) attachments: AtomicUsize,
+    /// Somebody has attached; at most one such word is kept for the one who waits for it.
+    pub(super) attached: tokio::sync::Notify,
     watch: OnceLock<Weak<dyn Watch>>,
 }
 
@@ -110,6 +112,7 @@ impl Hub {
                 epoch: AtomicU64::new(0),
                 channels: AtomicUsize::new(0),
                 attachments: AtomicUsize::new(0),
+                attached: tokio::sync::Notify::new(),
                 watch: OnceLock::new(),
             }),
             registry: Mutex::new(Registry {
@@ -270,8 +273,18 @@ impl Hub {
     }
 
     /// Whether nobody is online.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         lock(&self.registry).groups.is_empty()
+    }
+
+    /// Whether nobody reads any channel. What is queued for those who come back may wait a little.
+    pub fn is_unattended(&self) -> bool {
+        self.shared.attachments.load(Relaxed) == 0
+    }
+
+    /// Resolves when somebody attaches, or has since this resolved last. For one who waits.
+    pub async fn attached(&self) {
+        self.shared.attached.notified().await;
     }
 
     /// Begins the end: no new channels, attachments and requests; running requests are told

@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 const SHAPES_BUSY: Duration = Duration::from_millis(250);
 const SHAPES_IDLE: Duration = Duration::from_secs(1);
 
-/// How often is looked while nobody is online.
+/// How often is looked while nobody reads any channel; who attaches wakes the feed.
 const POLL_ALONE: Duration = Duration::from_millis(250);
 
 /// Between attempts to reach a database that is away: first and at most.
@@ -132,7 +132,7 @@ impl Tail {
         let committed = self.database.committed();
         let mut failures = 0u32;
         loop {
-            let poll = match hub.is_empty() {
+            let poll = match hub.is_unattended() {
                 true => POLL_ALONE,
                 false => Duration::from_millis(self.config.feed.poll_ms.max(1)),
             };
@@ -144,6 +144,7 @@ impl Tail {
                     true
                 }
                 () = committed.notified() => true,
+                () = hub.attached() => false,
                 () = tokio::time::sleep(poll) => false,
             };
             let step = self.step(&hub, &*broker, awaited, failures >= FAILURES_MAX);

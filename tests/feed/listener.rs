@@ -154,6 +154,25 @@ impl Listener {
         }
     }
 
+    /// Waits until something is told; how many events.
+    #[allow(dead_code, reason = "the bench of the feed counts")]
+    pub(crate) async fn some(&mut self) -> usize {
+        let reading = async {
+            loop {
+                match self.attachment.next(1 << 20).await {
+                    Delivery::Events(frames) => {
+                        return frames.iter().map(|it| it.numbered().count()).sum();
+                    }
+                    Delivery::Ping(_) => {}
+                    Delivery::Close(close) => panic!("closed: {close:?}"),
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, reading)
+            .await
+            .expect("the feed goes on")
+    }
+
     /// The events themselves, up to the state in which the database is now.
     pub(crate) async fn events(&mut self) -> Vec<Value> {
         let version = version(&self.database).await;
