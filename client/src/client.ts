@@ -215,8 +215,12 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     });
   }
 
-  /** Draws a row at once and sends it. Until the answer is there, its key is a stand-in. */
-  insert<N extends Name<S>>(resource: N, values: S[N]["Insert"]): Promise<S[N]["Row"]> & { key: string } {
+  /**
+   * Draws a row at once and sends it. Until the answer is there, its key is a stand-in, which other
+   * writes may refer to: it is replaced before they are sent.
+   */
+  // A stand-in may stand where a number is wanted, too.
+  insert<N extends Name<S>>(resource: N, values: S[N]["Insert"]): Promise<S[N]["Row"]> & { key: any } {
     const id = newId(12);
     const row = values as Row;
     const key = this.store.keyOf(resource, row) ?? `~${id}`;

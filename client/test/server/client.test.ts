@@ -145,7 +145,7 @@ test("offline writes are drawn, run once and in order, and refer to each other",
   await until("it is caught up", () => client.status.isCaughtUp);
   client.setOnline(false);
   const made = client.insert("tickets", { subject: "Made on a train" });
-  const words = client.insert("messages", { ticket_id: made.key as unknown as number, body: "Hello" });
+  const words = client.insert("messages", { ticket_id: made.key, body: "Hello" });
   const second = client.update("tickets", ticket.id, { subject: "First" });
   const third = client.update("tickets", ticket.id, { subject: "Second" });
   await until("all are drawn", () => client.status.pending === 4);
