@@ -43,6 +43,9 @@ pub struct DatabaseFault {
     pub hint: Option<String>,
     /// The constraint that was violated.
     pub constraint: Option<String>,
+    /// The HTTP status that the application chose for its own error (`raise sqlstate 'PT402'`, or
+    /// PostgREST's `PGRST`).
+    pub status: Option<u16>,
 }
 
 impl Error {

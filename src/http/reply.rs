@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     snapshot::Position,
-    wire::{problem, status},
+    wire::{problem, status_of},
 };
 use bytes::Bytes;
 use http::{
@@ -152,7 +152,7 @@ pub fn of_error(error: &Error, request_id: Option<&str>) -> Response {
     let kind = error.kind();
     log_refused(error, "a request was refused");
     let mut response = Response::new(problem::document(error, request_id).into());
-    let status = status(kind);
+    let status = status_of(error);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     let media_type = HeaderValue::from_static(problem::MEDIA_TYPE);

@@ -126,7 +126,7 @@ impl Writes {
     /// known whether it was, they wait for the time that an announced write has.
     fn take_back<T>(&self, call: &Call, action: Option<&Action>, written: Result<T>) -> Result<T> {
         if let (Some(action), Err(error)) = (action, &written)
-            && crate::wire::status(error.kind()).is_client_error()
+            && crate::wire::status_of(error).is_client_error()
             && error.kind() != Kind::ActionInFlight
         {
             self.signals.refused(&call.identity, &action.id);

@@ -4,6 +4,7 @@
 //! may not see.
 
 use crate::error::{DatabaseFault, Error, Kind};
+use serde_json::Value;
 use tokio_postgres::error::DbError;
 
 /// What of PostgreSQL's text may reach the caller.
@@ -28,10 +29,13 @@ pub(super) fn fault(error: tokio_postgres::Error, speech: Speech) -> Error {
         }
         kind => kind,
     };
-    let fault = described(database, speech);
+    let fault = match raised(database) {
+        Some(fault) if speech == Speech::Open => fault,
+        _ => described(database, speech),
+    };
     let detail = match speech {
         _ if kind == Kind::StatementTimeout => "The statement took longer than it may.".to_owned(),
-        Speech::Open => database.message().to_owned(),
+        Speech::Open => fault.message.clone(),
         Speech::Guarded => "PostgreSQL refused this.".to_owned(),
     };
     Error::new(kind, detail)
@@ -69,6 +73,7 @@ fn described(error: &DbError, speech: Speech) -> DatabaseFault {
             details: error.detail().map(str::to_owned),
             hint: error.hint().map(str::to_owned),
             constraint: error.constraint().map(str::to_owned),
+            status: chosen(error.code().code()),
         },
         Speech::Guarded => DatabaseFault {
             sqlstate,
@@ -76,6 +81,32 @@ fn described(error: &DbError, speech: Speech) -> DatabaseFault {
             ..DatabaseFault::default()
         },
     }
+}
+
+/// The HTTP status that an SQLSTATE of the application's own names: `PT` and three digits.
+fn chosen(sqlstate: &str) -> Option<u16> {
+    let status: u16 = sqlstate.strip_prefix("PT")?.parse().ok()?;
+    (400..600).contains(&status).then_some(status)
+}
+
+/// What an application says in full by the SQLSTATE `PGRST`, PostgREST's: the message is a JSON object of
+/// `code`, `message`, `details` and `hint`, the detail one with the `status`.
+fn raised(error: &DbError) -> Option<DatabaseFault> {
+    if error.code().code() != "PGRST" {
+        return None;
+    }
+    let said: Value = serde_json::from_str(error.message()).ok()?;
+    let how: Value = serde_json::from_str(error.detail()?).ok()?;
+    let text = |name: &str| said[name].as_str().map(str::to_owned);
+    let status = how["status"].as_u64().and_then(|it| u16::try_from(it).ok());
+    Some(DatabaseFault {
+        sqlstate: text("code")?,
+        message: text("message")?,
+        details: text("details"),
+        hint: text("hint"),
+        constraint: None,
+        status: status.filter(|it| (300..600).contains(it)),
+    })
 }
 
 /// The kind of an SQLSTATE (PostgreSQL manual, appendix "PostgreSQL Error Codes").

@@ -292,6 +292,7 @@ fn failed(step: &str, error: tokio_postgres::Error) -> Error {
             details: fault.detail().map(str::to_owned),
             hint: fault.hint().map(str::to_owned),
             constraint: fault.constraint().map(str::to_owned),
+            status: None,
         }),
         None => failure,
     }

@@ -8,4 +8,4 @@ pub mod signal;
 mod status;
 
 pub use events::Events;
-pub use status::status;
+pub use status::{status, status_of};

@@ -2,7 +2,7 @@
 //!
 //! Decides what a caller may know of an error. Knows nothing of responses and channels.
 
-use super::status;
+use super::{status::is_told, status_of};
 use crate::error::Error;
 use bytes::Bytes;
 use serde::Serialize;
@@ -38,12 +38,12 @@ struct Document<'a> {
 /// caller's name for what failed, if it gave one.
 pub fn document(error: &Error, request_id: Option<&str>) -> Bytes {
     let kind = error.kind();
-    let shown = !kind.is_internal();
+    let shown = is_told(error);
     let fault = error.database().filter(|_| shown);
     let document = Document {
         r#type: kind.name(),
         title: kind.title(),
-        status: status(kind).as_u16(),
+        status: status_of(error).as_u16(),
         detail: if shown {
             error.detail()
         } else {
@@ -119,6 +119,7 @@ mod tests {
                 details: Some("secret details".into()),
                 hint: Some("secret database hint".into()),
                 constraint: Some("secret constraint".into()),
+                status: None,
             });
         let document = document(&error, None);
         let text = std::str::from_utf8(&document).expect("a document is UTF-8");

@@ -1,8 +1,47 @@
 //! The one table from kinds of error to HTTP statuses. It stands here, below `http`, because the
 //! problem in an `error` event names the status that the same problem would have had as an answer.
 
-use crate::error::Kind;
+use crate::error::{Error, Kind};
 use http::StatusCode;
+
+/// The status of the answer that tells of this error. Of what PostgreSQL or the application's own code
+/// raised, the SQLSTATE says more than the kind; the table is PostgREST's.
+pub fn status_of(error: &Error) -> StatusCode {
+    let kind = error.kind();
+    let Some(fault) = error.database().filter(|_| !kind.is_internal()) else {
+        return status(kind);
+    };
+    if let Some(chosen) = fault.status.and_then(|it| StatusCode::from_u16(it).ok()) {
+        return chosen;
+    }
+    match (kind, fault.sqlstate.as_str()) {
+        (Kind::StatementInvalid, "25006") => StatusCode::METHOD_NOT_ALLOWED,
+        (Kind::StatementInvalid, "42883" | "42P01") => StatusCode::NOT_FOUND,
+        (Kind::StatementInvalid, "42P17") => StatusCode::INTERNAL_SERVER_ERROR,
+        (Kind::StatementInvalid, state) => match state.get(..2).unwrap_or_default() {
+            "0L" | "0P" | "28" => StatusCode::FORBIDDEN,
+            "09" | "21" | "25" | "2D" | "38" | "39" | "3B" | "54" | "55" | "HV" => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            _ => status(kind),
+        },
+        (Kind::Raised, state) if state.starts_with("P0") && state != "P0001" => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+        _ => status(kind),
+    }
+}
+
+/// Whether a caller may read what PostgreSQL said. Where the answer is that the server failed, only what
+/// the application chose to say, and what says the same whatever the rows are.
+pub(super) fn is_told(error: &Error) -> bool {
+    let kind = error.kind();
+    let Some(fault) = error.database().filter(|_| !kind.is_internal()) else {
+        return !kind.is_internal();
+    };
+    let failed = status_of(error) != status(kind) && status_of(error).is_server_error();
+    !failed || fault.status.is_some() || ["21000", "54001"].contains(&fault.sqlstate.as_str())
+}
 
 /// The status of the answer that tells of an error of this kind (RFC 9110 section 15, RFC 6585).
 pub fn status(kind: Kind) -> StatusCode {
