@@ -3,7 +3,7 @@
 mod check;
 mod demo;
 mod dev;
-mod serve;
+pub(crate) mod serve;
 mod settings;
 mod token;
 mod types;

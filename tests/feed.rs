@@ -7,4 +7,4 @@ mod open_rows;
 mod restricted_rows;
 mod schema;
 
-pub(crate) use listener::{Listener, World};
+pub(crate) use listener::{Listener, World, organization};

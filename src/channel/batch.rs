@@ -146,10 +146,14 @@ impl Batch {
         (self.encode(variant, |_| true), told)
     }
 
-    /// Whether some entry is a reset.
-    pub(super) fn has_resets(&self) -> bool {
-        // They come first.
-        matches!(self.entries.first(), Some(Entry::Reset { .. }))
+    /// Whether it says something that the log does not: that a shape has changed, or that something
+    /// could not be read.
+    pub(super) fn says_more_than_the_log(&self) -> bool {
+        let beyond = |it: &Entry| match it {
+            Entry::Reset { reason, .. } => REASONS_BEYOND_LOG.contains(reason),
+            Entry::Change(_) => false,
+        };
+        self.entries.iter().any(beyond)
     }
 
     /// The events of this variant, encoded once.
@@ -200,6 +204,9 @@ pub(super) fn encode<'a>(
     // An allocation of the exact size: it may stay for as long as the slowest replay window.
     Events::new(Bytes::from(out.to_vec().into_boxed_slice()), &ends)
 }
+
+/// Why something is reset of which the log may say nothing, so that no replay tells of it.
+const REASONS_BEYOND_LOG: [&str; 2] = ["schema", "unreadable"];
 
 /// How much of a batch passes a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 use super::{
     decide::{Happened, Row, belongs},
     lanes::{Job, Known, Lanes, Question, Work},
-    touched::{Referred, Touch, Touched, Whose, Writers, reason},
+    touched::{Logged, Referred, Touch, Touched, Whose, Writers, reason},
 };
 use crate::{
     broker::{Address, Broker},
@@ -19,7 +19,7 @@ use crate::{
         Database,
         changelog::{Asked, Plan, State, View},
     },
-    snapshot::{Position, Version},
+    snapshot::{Position, Snapshot},
     wire::event::Op,
 };
 use bytes::Bytes;
@@ -36,7 +36,7 @@ pub(super) struct Pass<'a> {
     pub(super) plan: &'a Arc<Plan>,
     /// The state at the start; lost with its connection, if `None`.
     pub(super) before: Option<&'a Arc<View>>,
-    pub(super) start: Version,
+    pub(super) since: &'a Snapshot,
     pub(super) after: &'a Arc<View>,
     pub(super) position: Position,
     pub(super) audience: Audience,
@@ -98,7 +98,7 @@ impl Pass<'_> {
                 let Some((access, rows)) = roles.get(role) else {
                     continue;
                 };
-                let mut batch = BatchBuilder::new(self.start, self.position.clone());
+                let mut batch = BatchBuilder::new(self.since.version(), self.position.clone());
                 let mut questions = Vec::new();
                 for touch in touched.resources.values() {
                     let Some(allowed) = allowed(access, &touch.resource) else {
@@ -182,6 +182,7 @@ impl Pass<'_> {
         touched: &mut Touched,
         readings: &HashMap<Oid, Reading>,
     ) -> Result<()> {
+        self.follow_logged(touched).await?;
         let mut open: HashSet<Referred> = HashSet::new();
         for touch in touched.resources.values() {
             let whole = [
@@ -227,6 +228,59 @@ impl Pass<'_> {
                 // A row of which nothing is left, not even the row that it belonged to: nobody can
                 // have looked at it through a row that nobody saw.
                 resolve(&mut Arc::make_mut(key).owners, false);
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds whose the rows are that the entries of a relation refer to which were too many to be told
+    /// one by one: those that are there, and whoever wrote to the rows that are referred to.
+    async fn follow_logged(&self, touched: &mut Touched) -> Result<()> {
+        let mut logged: HashSet<Logged> = HashSet::new();
+        for touch in touched.resources.values() {
+            let whose = touch.reset.iter().map(|it| &it.0);
+            let whose = whose.chain(touch.visibility.iter().map(|it| &it.0));
+            logged.extend(whose.flat_map(|it| it.logged.iter().copied()));
+        }
+        let mut found: HashMap<Logged, Whose> = HashMap::new();
+        for it in logged {
+            let resource = self.plan.catalog().relation(it.target);
+            let column = |resource: &Arc<Resource>| {
+                let mut columns = resource.columns.iter();
+                columns.position(|column| column.number == it.column)
+            };
+            let Some((resource, column)) = resource.and_then(|it| Some((it, column(it)?))) else {
+                found.insert(it, Whose::everybody());
+                continue;
+            };
+            let view = self.after;
+            let owners = view.owners_referred(self.plan, self.since, it.relation, resource, column);
+            let owners = owners.await?;
+            let mut whose = Whose {
+                everybody: owners.is_none(),
+                organizations: owners.unwrap_or_default(),
+                ..Whose::default()
+            };
+            if let Some(touch) = touched.resources.get(&resource.name) {
+                let written = touch.keys.iter().map(|it| &it.owners);
+                let written = written.chain(touch.reset.iter().map(|it| &it.0));
+                for owners in written {
+                    whose
+                        .organizations
+                        .extend(owners.organizations.iter().cloned());
+                    // Where those rows belong through others again, it is not followed further.
+                    let known = owners.references.is_empty() && owners.logged.is_empty();
+                    whose.everybody |= owners.everybody || !known;
+                }
+            }
+            found.insert(it, whose);
+        }
+        for touch in touched.resources.values_mut() {
+            let whose = touch.reset.iter_mut().map(|it| &mut it.0);
+            for whose in whose.chain(touch.visibility.iter_mut().map(|it| &mut it.0)) {
+                for it in std::mem::take(&mut whose.logged) {
+                    whose.add(found.get(&it).cloned().unwrap_or_else(Whose::everybody));
+                }
             }
         }
         Ok(())
@@ -406,7 +460,7 @@ impl Pass<'_> {
             };
             self.lanes.push(Job {
                 hold: group.hold(),
-                start: self.start,
+                start: self.since.version(),
                 position: self.position.clone(),
                 work,
             });

@@ -252,7 +252,7 @@ impl Tail {
                 lanes: &self.lanes,
                 plan: &self.plan,
                 before: self.view.as_ref(),
-                start: self.told.version(),
+                since: &self.told,
                 after: &after,
                 position: position.clone(),
                 audience,

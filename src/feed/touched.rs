@@ -89,6 +89,16 @@ pub(super) struct Whose {
     pub(super) organizations: HashSet<Arc<str>>,
     /// Those of the rows that have these values in these columns; to be looked up.
     pub(super) references: HashSet<Referred>,
+    /// Those of the rows that all entries of a relation refer to; to be looked up.
+    pub(super) logged: HashSet<Logged>,
+}
+
+/// The rows that the entries of a relation refer to in a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Logged {
+    pub(super) relation: Oid,
+    pub(super) target: Oid,
+    pub(super) column: i16,
 }
 
 /// A row through which another belongs to an organization.
@@ -113,6 +123,13 @@ impl Whose {
         match owner {
             Owner::Unknown => whose.everybody = true,
             Owner::Organization => whose.organizations.extend(entry.organization.clone()),
+            Owner::Reference { target, column } if entry.refers => {
+                whose.logged.insert(Logged {
+                    relation: entry.relation,
+                    target,
+                    column,
+                });
+            }
             Owner::Reference { target, column } => {
                 whose
                     .references
@@ -130,6 +147,7 @@ impl Whose {
         self.everybody |= other.everybody;
         self.organizations.extend(other.organizations);
         self.references.extend(other.references);
+        self.logged.extend(other.logged);
     }
 
     pub(super) fn contains(&self, organization: &str) -> bool {
@@ -149,15 +167,17 @@ impl Touched {
     /// What this news means, given what an entry of each relation means.
     pub(super) fn by<'a>(news: &News, concerns: impl Fn(Oid) -> &'a [Concern]) -> Self {
         let mut touched = Self::default();
-        let (entries, whole) = match news {
-            News::Entries(entries) => (entries.as_slice(), None),
-            News::Summary(entries) => (entries.as_slice(), Some(reason::TOO_MANY)),
+        let (entries, summary) = match news {
+            News::Entries(entries) => (entries, &Vec::new()),
+            News::Summary { few, whole } => (few, whole),
             News::Flood | News::Outdated => {
                 touched.shapes = true;
                 return touched;
             }
         };
-        for entry in entries {
+        let one_by_one = entries.iter().map(|it| (it, None));
+        let whole = summary.iter().map(|it| (it, Some(reason::TOO_MANY)));
+        for (entry, whole) in one_by_one.chain(whole) {
             touched.shapes |= matches!(entry.hint, Hint::Shape | Hint::Truncate);
             if entry.hint != Hint::Shape {
                 for concern in concerns(entry.relation) {

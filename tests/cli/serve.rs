@@ -15,15 +15,15 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-struct Serve {
+pub(crate) struct Serve {
     child: Child,
-    address: std::net::SocketAddr,
+    pub(crate) address: std::net::SocketAddr,
     // Held open, so that the program's logs have somewhere to go.
     _log: Box<dyn std::any::Any>,
 }
 
 impl Serve {
-    async fn start(database: &Database) -> Self {
+    pub(crate) async fn start(database: &Database) -> Self {
         let mut child = Program::new(&["serve", "--listen", "127.0.0.1:0"])
             .variable("DATABASE_URL", &database.url)
             .variable("ROWCAST_JWT_SECRET", SECRET)
@@ -59,11 +59,11 @@ impl Serve {
         }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
     }
 
-    async fn code(&mut self) -> Option<i32> {
+    pub(crate) async fn code(&mut self) -> Option<i32> {
         let ended = async {
             loop {
                 if let Some(status) = self.child.try_wait().unwrap() {

@@ -6,11 +6,13 @@
     reason = "each test uses a part, and nobody outside sees it"
 )]
 
+pub mod breakable;
 pub mod channel;
 pub mod cluster;
 pub mod http;
 pub mod server;
 
+pub use breakable::Breakable;
 pub use channel::{Channel, Refused, Transport};
 pub use cluster::Database;
 pub use http::{Answer, Client};

@@ -119,15 +119,14 @@ impl Changes {
         newest.or(squashed).or(sending)
     }
 
-    /// Drops what says nothing beyond this state, except resets, for which there may be reasons that
-    /// no log tells. What stays tells no cursor up to there.
+    /// Drops what says nothing beyond this state, except resets for reasons that no log tells. What stays tells no cursor up to there.
     pub(super) fn forget(&mut self, told: Version) {
         self.squashed.take_if(|it| it.is_over_at(told));
         for (batch, variant) in &mut self.batches {
             variant.cursor &= batch.position.version > told;
         }
         self.batches
-            .retain(|(batch, _)| batch.position.version > told || batch.has_resets());
+            .retain(|(batch, _)| batch.position.version > told || batch.says_more_than_the_log());
         let batches = self.batches.iter();
         let waiting: usize = batches
             .map(|(batch, variant)| batch.events(*variant).bytes().len())

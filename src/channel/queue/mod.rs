@@ -185,7 +185,7 @@ impl Queue {
         }
         // Told by a replay already, except for what only the feed can know.
         let replayed = batch.position.version <= self.replayed;
-        if replayed && !batch.has_resets() {
+        if replayed && !batch.says_more_than_the_log() {
             return;
         }
         let cursor = cursor && !replayed;

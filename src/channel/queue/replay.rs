@@ -192,6 +192,7 @@ impl Queue {
             position: self.sent.clone(),
             reason,
         }));
+        self.ping_due = true;
         self.reader.wake(effects);
     }
 

@@ -24,6 +24,8 @@ pub struct Entry {
     pub organization: Option<Arc<str>>,
     /// The key of the row through which it belongs to an organization.
     pub reference: Option<Arc<str>>,
+    /// It is many entries in one, which refer to rows that are not named here.
+    pub refers: bool,
     /// The action that the writer named.
     pub action: Option<Arc<str>>,
 }
@@ -63,27 +65,18 @@ impl Entry {
     pub(super) fn of(row: &Row) -> Result<(i64, Self), tokio_postgres::Error> {
         let Xid8(xid) = row.try_get("xid")?;
         let key: Option<Vec<Option<&str>>> = row.try_get("key")?;
+        let text = |name| Ok(row.try_get::<_, Option<&str>>(name)?.map(Arc::from));
         let entry = Self {
             xid,
-            key: key.and_then(|parts| parts.into_iter().map(|it| it.map(Arc::from)).collect()),
-            action: row.try_get::<_, Option<&str>>("action_id")?.map(Arc::from),
-            ..Self::summary(row)?
-        };
-        Ok((row.try_get("seq")?, entry))
-    }
-
-    /// An entry about the relation as a whole, from `summary_since.sql`.
-    pub(super) fn summary(row: &Row) -> Result<Self, tokio_postgres::Error> {
-        let text = |name| Ok(row.try_get::<_, Option<&str>>(name)?.map(Arc::from));
-        Ok(Self {
-            xid: 0,
             relation: row.try_get("relation")?,
             hint: Hint::of(row.try_get("op")?),
-            key: None,
+            key: key.and_then(|parts| parts.into_iter().map(|it| it.map(Arc::from)).collect()),
             organization: text("organization")?,
             reference: text("reference")?,
-            action: None,
-        })
+            refers: false,
+            action: text("action_id")?,
+        };
+        Ok((row.try_get("seq")?, entry))
     }
 }
 

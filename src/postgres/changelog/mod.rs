@@ -6,6 +6,7 @@
 mod alone;
 mod entry;
 pub(super) mod flight;
+mod flood;
 mod keeper;
 mod missed;
 mod personal;

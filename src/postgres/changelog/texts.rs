@@ -110,6 +110,26 @@ pub(super) fn owners(catalog: &Catalog, resource: &Resource, column: &Column) ->
     ))
 }
 
+/// `$1`, `$2` a snapshot as for `new_since.sql`, `$3` a relation. Answers: whose the rows are that its
+/// entries since then refer to by this column.
+pub(super) fn owners_referred(
+    catalog: &Catalog,
+    resource: &Resource,
+    column: &Column,
+) -> Option<String> {
+    let owner = owner(catalog, resource, ROW)?;
+    Some(format!(
+        "select distinct {owner} from (\
+         select reference from rowcast.changes where xid >= $1 and relation = $3 union \
+         select reference from rowcast.changes where xid = any ($2) and relation = $3\
+         ) as {ASKED} (k1) join {} on {ROW}.{}{}{ASKED}.k1::{}",
+        table(resource),
+        identifier(&column.name),
+        equals(column),
+        column.type_.name
+    ))
+}
+
 fn table(resource: &Resource) -> String {
     format!(
         "{}.{} as {ROW}",

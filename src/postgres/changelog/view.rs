@@ -10,6 +10,7 @@
 use super::{
     entry::{Entry, Xid8},
     flight::{Sent, in_order},
+    flood,
     relations::{SHAPES, Shape, Shapes},
 };
 use crate::{
@@ -52,7 +53,6 @@ const PROBE: &str = "select pg_current_snapshot()::text";
 const LOG_ID: &str = "select id::text from rowcast.log_identity";
 const NEW: &str = include_str!("../../../sql/feed/new_since.sql");
 pub(super) const KEPT: &str = include_str!("../../../sql/feed/kept.sql");
-const SUMMARY: &str = include_str!("../../../sql/feed/summary_since.sql");
 
 /// Beyond this a statement of the feed's has gone wrong.
 const STATEMENT_MS: u64 = 10_000;
@@ -86,8 +86,13 @@ pub struct Look {
 pub enum News {
     /// Each entry, in the order of writing.
     Entries(Vec<Entry>),
-    /// There are more than the limit: what is concerned.
-    Summary(Vec<Entry>),
+    /// There are more than the limit.
+    Summary {
+        /// Those of relations and organizations of which there are few.
+        few: Vec<Entry>,
+        /// What else is concerned, as a whole.
+        whole: Vec<Entry>,
+    },
     /// There is more than can be summed up: everything is concerned.
     Flood,
     /// The log does not reach back to the snapshot any more.
@@ -208,13 +213,7 @@ impl Readers {
         let news = match wanted.since {
             _ if !whole => News::Outdated,
             Some((start, max)) if news.len() > max => {
-                let news = summary(connection, &since[..2], max).await?;
-                let rows = connection.query(&kept, &[]).await.map_err(failed)?;
-                if is_whole(&rows, start)? {
-                    news
-                } else {
-                    News::Outdated
-                }
+                flood::sum_up(connection, &since[..2], start, max).await?
             }
             _ => News::Entries(entries(&news)?),
         };
@@ -433,7 +432,7 @@ pub(super) fn query<'a>(
     Box::pin(connection.query(statement, parameters))
 }
 
-fn entries(rows: &[Row]) -> Result<Vec<Entry>> {
+pub(super) fn entries(rows: &[Row]) -> Result<Vec<Entry>> {
     let mut entries: Vec<(i64, Entry)> = rows
         .iter()
         .map(Entry::of)
@@ -441,31 +440,6 @@ fn entries(rows: &[Row]) -> Result<Vec<Entry>> {
         .map_err(fault::unavailable)?;
     entries.sort_unstable_by_key(|it| it.0);
     Ok(entries.into_iter().map(|it| it.1).collect())
-}
-
-async fn summary(
-    connection: &Connection,
-    since: &[&(dyn ToSql + Sync)],
-    max: usize,
-) -> Result<News> {
-    let limit = as_limit(max) + 1;
-    let mut parameters = since.to_vec();
-    parameters.push(&limit);
-    connection
-        .batch_execute(MARK_FOR_LOG)
-        .await
-        .map_err(failed)?;
-    let rows = connection.query(SUMMARY, &parameters).await;
-    connection.batch_execute(RELEASE).await.map_err(failed)?;
-    let rows = rows.map_err(failed)?;
-    if rows.len() > max {
-        return Ok(News::Flood);
-    }
-    let entries = rows.iter().map(Entry::summary);
-    let entries = entries
-        .collect::<Result<_, _>>()
-        .map_err(fault::unavailable)?;
-    Ok(News::Summary(entries))
 }
 
 /// Whether the log had all that came after `since`, by what `kept.sql` answered after it was read.
@@ -481,6 +455,6 @@ fn as_limit(max: usize) -> i64 {
     i64::try_from(max).unwrap_or(i64::MAX - 1)
 }
 
-fn failed(error: tokio_postgres::Error) -> Error {
+pub(super) fn failed(error: tokio_postgres::Error) -> Error {
     fault::fault(error, fault::Speech::Open)
 }
