@@ -90,6 +90,8 @@ async fn run() {
         "{:34} {:>12.3}  (p99 {:.3})",
         "commit by SQL to notice, median ms", psql.0, psql.1
     );
+    let (replay, bare) = replay_to_up_to_date(&server, &database).await;
+    line("10,000 missed changes, ms", replay, bare);
     let bytes = bytes_per_idle_socket(&server).await;
     println!(
         "{:34} {:>12.0}",
@@ -273,6 +275,51 @@ async fn sql_to_notice(server: &Server, database: &Database) -> (f64, f64) {
         times.push(started.elapsed());
     }
     quantiles(times)
+}
+
+/// From attaching with a cursor, 10,000 changes of 1,000 rows ago, until all of it was told. The
+/// yardstick: the log's keys grouped and the rows read by a bare program.
+async fn replay_to_up_to_date(server: &Server, database: &Database) -> (f64, f64) {
+    let sql = database.connect().await;
+    let client = server.client();
+    let answer = client.get("/item?limit=1").expect(200).await;
+    let since = answer.header("cursor").to_owned();
+    for _ in 0..10 {
+        let update = "update item set priority = priority + 1 where id between 1001 and 2000";
+        sql.batch_execute(update).await.unwrap();
+    }
+    let mut times = Vec::new();
+    let mut bare = Vec::new();
+    for number in 0..10 {
+        let started = Instant::now();
+        let path = format!("/channels/replay-{number}?since={since}");
+        let mut socket = client.websocket(&path).await;
+        let mut changes = 0;
+        while changes < 1_000 {
+            let message = socket.next().await.unwrap().unwrap().into_text().unwrap();
+            changes += message.matches(r#"{"type":"change""#).count();
+        }
+        times.push(started.elapsed());
+        client
+            .delete(&format!("/channels/replay-{number}"))
+            .send()
+            .await;
+
+        let started = Instant::now();
+        let rows = sql
+            .query(
+                "select t.* from item t join (
+                    select key[1]::bigint as id from rowcast.changes
+                    where relation = 'item'::regclass order by seq desc limit 10000
+                ) k using (id) group by t.id",
+                &[],
+            )
+            .await
+            .unwrap();
+        assert_eq!(rows.len(), 1_000);
+        bare.push(started.elapsed());
+    }
+    (median_ms(times), median_ms(bare))
 }
 
 async fn bytes_per_idle_socket(server: &Server) -> f64 {
