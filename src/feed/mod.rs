@@ -29,6 +29,7 @@
 //! [`Hub::settle`]: crate::channel::Hub::settle
 
 mod decide;
+mod follow;
 mod lanes;
 mod pass;
 mod replay;
