@@ -31,7 +31,7 @@ export function App({ me, users, become }: { me: DemoUser; users: DemoUser[]; be
   const [showFigures, setShowFigures] = useState(() => innerWidth > 1_200);
   const [network, setNetwork] = useState<Network>("fast");
   const query = useMemo(
-    () => client.from("tickets").eq("status", view).order("updated_at", { descending: true }).priority(1),
+    () => client.from("tickets").eq("status", view).order("updated_at", { descending: true }),
     [client, view],
   );
   const tickets = useQuery<Ticket>(query);

@@ -80,6 +80,7 @@ const PREFETCH_BYTES = 2 * 1024 * 1024;
 const WARM_MOST = 100;
 const CONNECT_TIMEOUT_MS = 8_000;
 const FIGURES_MOST = 50;
+const LOAD_PRIORITY = 1;
 
 const subscribe = <T>(listeners: Set<T>, listener: T) => {
   listeners.add(listener);
@@ -144,7 +145,8 @@ export class Client<S extends Resources = AnyResources> implements Asks {
       hydrate: (resource) => this.#hydrate(resource),
       fetch: async (resource, ids) => {
         const column = this.store.keyColumns(resource)[0] ?? "id";
-        await this.from(resource as Name<S>).in(column, ids);
+        // What a row on the screen refers to comes before the rows below it.
+        await this.from(resource as Name<S>).in(column, ids).priority(LOAD_PRIORITY);
       },
     });
     this.#prefetcher = new Prefetcher(options.prefetchBytesMax ?? PREFETCH_BYTES);
@@ -402,6 +404,8 @@ export class Client<S extends Resources = AnyResources> implements Asks {
       leads: async () => {
         this.#persist.writes = true;
         this.#setStatus({ isLeader: true });
+        // What the leader before could not write any more.
+        await this.#persist.flush();
       },
       follows: (open, caught) => {
         for (const id of open) if (!this.#requests.has(id)) this.store.requestOpened(id);

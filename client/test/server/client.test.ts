@@ -139,6 +139,20 @@ test("another organization sees nothing", async () => {
   assert.equal(theirs.figures.changes, before + 1);
 });
 
+test("a token that ends is renewed on the open connection", async () => {
+  let given = 0;
+  let attached = 0;
+  const client = connect({ token: () => (given++, dev.token(given < 3 ? 2 : 600)) });
+  client.onEvent((event) => event.type === "open" && attached++);
+  await until("the third is there", () => given >= 3);
+  await new Promise((resolve) => setTimeout(resolve, 2_500));
+  assert.equal(client.status.state, "open");
+  assert.equal(attached, 1, "nothing was interrupted");
+  assert.ok((await client.from("labels")).length > 0);
+  const refused = connect({ token: "none" });
+  await until("it has stopped", () => refused.status.state === "stopped");
+});
+
 test("offline writes are drawn, run once and in order, and refer to each other", async () => {
   const client = connect();
   const ticket = (await client.load("tickets", 5)) as Schema["tickets"]["Row"];

@@ -1,6 +1,7 @@
 /** A `rowcast dev` of a test's own: started, killed, started again on the same data. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { chmodSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { createHmac } from "node:crypto";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -48,6 +49,15 @@ export class Dev {
   /** Tokens of organization 1 user 1, organization 1 user 2, organization 2, organization 3. */
   get tokens(): string[] {
     return [...this.said.matchAll(/TOKEN=(\S+)/g)].map((match) => match[1] as string);
+  }
+
+  /** A token of organization 1, user 1, that ends after so many seconds. */
+  token(seconds: number): string {
+    const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString("base64url");
+    const now = Math.floor(Date.now() / 1_000);
+    const text = `${encode({ alg: "HS256", typ: "JWT" })}.${encode({ org: "1", sub: "1", iat: now, exp: now + seconds })}`;
+    const secret = readFileSync(join(this.folder, "data", "jwt_secret"), "utf8").trim();
+    return `${text}.${createHmac("sha256", secret).update(text).digest("base64url")}`;
   }
 
   async up(): Promise<void> {
