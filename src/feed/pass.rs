@@ -120,11 +120,14 @@ impl Pass<'_> {
                         told.changes(rows, &mut batch);
                     }
                 }
-                self.ask(groups, questions);
+                // Held first, told second, read apart third: the batch carries no cursor while something
+                // is to be read apart, and what is read apart carries it after the batch.
+                let jobs = self.jobs(groups, &questions);
                 if !batch.is_empty() {
                     let to = Address::Role(organization.clone(), role.clone());
                     self.broker.publish(&to, &batch.build());
                 }
+                jobs.into_iter().for_each(|it| self.lanes.push(it));
             }
         }
         Ok(())
@@ -241,33 +244,32 @@ impl Pass<'_> {
         Ok(rows)
     }
 
-    /// Sends questions into the lanes of these identities.
-    fn ask(&self, groups: &[Arc<Group>], questions: Vec<Question>) {
+    /// The questions for the lanes of these identities, whose cursors are held from now on.
+    fn jobs(&self, groups: &[Arc<Group>], questions: &[Question]) -> Vec<Job> {
         if questions.is_empty() {
-            return;
+            return Vec::new();
         }
-        for group in groups {
-            let work = match self.before {
-                Some(before) => Work::Read {
-                    plan: self.plan.clone(),
-                    before: before.clone(),
-                    after: self.after.clone(),
-                    questions: questions.clone(),
-                },
-                _ => Work::Reset(
-                    questions
-                        .iter()
-                        .map(|it| it.resource.name.clone())
-                        .collect(),
-                ),
-            };
-            self.lanes.push(Job {
-                hold: group.hold(),
-                start: self.since.version(),
-                position: self.position.clone(),
-                work,
-            });
-        }
+        let work = || match self.before {
+            Some(before) => Work::Read {
+                plan: self.plan.clone(),
+                before: before.clone(),
+                after: self.after.clone(),
+                questions: questions.to_vec(),
+            },
+            _ => Work::Reset(
+                questions
+                    .iter()
+                    .map(|it| it.resource.name.clone())
+                    .collect(),
+            ),
+        };
+        let job = |group: &Arc<Group>| Job {
+            hold: group.hold(),
+            start: self.since.version(),
+            position: self.position.clone(),
+            work: work(),
+        };
+        groups.iter().map(job).collect()
     }
 }
 
@@ -311,6 +313,16 @@ impl Told<'_> {
             Some(Some(rows)) => Some(rows),
             None => None,
         };
+        // A row that is there but could not be read: TRUNCATE, and whatever writes a table anew, hides
+        // its rows from snapshots from before (PostgreSQL manual, "Caveats" of concurrency control).
+        let unread = |(number, row): &(usize, Row<'_>)| {
+            let told = matches!(self.happened(row), Some(Happened::Changed(op)) if op.leaves_row());
+            whole && told && rows.is_some_and(|it| !it.contains_key(number))
+        };
+        if self.rows().any(|it| unread(&it)) {
+            batch.reset(Some(resource.name.clone()), reason::SCHEMA);
+            return;
+        }
         for (number, row) in self.rows() {
             let Some(happened) = self.happened(&row) else {
                 continue;

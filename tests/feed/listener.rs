@@ -2,7 +2,7 @@
 
 use crate::support::Database;
 use rowcast::{
-    broker::Local,
+    broker::{Broker, Local},
     channel::{Attach, Attachment, ChannelId, Delivery, Hub},
     config::{Config, OrganizationRule, ResourceConfig},
     cursor::CursorSigner,
@@ -36,6 +36,15 @@ impl World {
     }
 
     pub(crate) async fn over(database: Database, configure: impl FnOnce(&mut Config)) -> Self {
+        Self::through(database, configure, |hub| Arc::new(Local::new(hub))).await
+    }
+
+    /// The same with another broker.
+    pub(crate) async fn through(
+        database: Database,
+        configure: impl FnOnce(&mut Config),
+        broker: impl FnOnce(Arc<Hub>) -> Arc<dyn Broker>,
+    ) -> Self {
         let mut config = Config::default();
         config.database.url = Some(database.url.as_str().into());
         config.limits.ping_ms = 20;
@@ -44,7 +53,7 @@ impl World {
         let prepared = feed::prepare(&server, &config).await.unwrap();
         let signer = prepared.signer().clone();
         let hub = Hub::new(&config.limits, prepared.position().clone());
-        let feed = prepared.start(hub.clone(), Arc::new(Local::new(hub.clone())));
+        let feed = prepared.start(hub.clone(), broker(hub.clone()));
         Self {
             database,
             server,

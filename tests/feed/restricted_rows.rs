@@ -3,7 +3,12 @@
 
 use super::{Listener, World, listener::organization};
 use crate::support::Database;
-use rowcast::config::OrganizationRule;
+use rowcast::{
+    broker::{Address, Broker, Local},
+    channel::Batch,
+    config::OrganizationRule,
+};
+use std::{sync::Arc, time::Duration};
 
 const NOTHING: [&str; 0] = [];
 
@@ -290,5 +295,39 @@ async fn a_login_that_policies_bind_resets() {
     world
         .psql("alter table notes disable trigger all; drop owned by feed_login cascade; drop role feed_login")
         .await;
+    world.finish().await;
+}
+
+/// A broker that is slower than any lane.
+#[derive(Debug)]
+struct Slow(Local);
+
+impl Broker for Slow {
+    fn publish(&self, to: &Address, batch: &Arc<Batch>) {
+        std::thread::sleep(Duration::from_millis(100));
+        self.0.publish(to, batch);
+    }
+}
+
+/// What is read apart carries the cursor of a state of which the rest was told before.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cursor_comes_after_the_batch_beside_what_is_read_apart() {
+    let sql = format!(
+        "{NOTES} create table plain (id int primary key, organization_id int not null);
+         grant select on plain to feed_reader"
+    );
+    let database = Database::with(&sql).await;
+    let world = World::through(database, |_| (), |hub| Arc::new(Slow(Local::new(hub)))).await;
+    let mut ann = world.listener("1", "ann", "feed_reader");
+    world
+        .psql("begin; insert into notes values (1, 1, 'ann', 0); insert into plain values (1, 1); commit")
+        .await;
+    let events = ann.events().await;
+    let told = events.iter();
+    let told: Vec<_> = told
+        .map(|it| (it["resource"].as_str().unwrap(), it["cursor"].is_string()))
+        .collect();
+    assert_eq!(told, [("plain", false), ("notes", true)]);
+    drop(ann);
     world.finish().await;
 }
