@@ -156,6 +156,17 @@ impl Batch {
         self.entries.iter().any(beyond)
     }
 
+    /// The batch without its changes.
+    pub(super) fn resets_only(&self) -> Arc<Batch> {
+        let mut builder = BatchBuilder::new(self.start, self.position.clone());
+        let resets = self.entries.iter();
+        builder.resets = resets
+            .filter(|it| matches!(it, Entry::Reset { .. }))
+            .cloned()
+            .collect();
+        builder.build()
+    }
+
     /// The events of this variant, encoded once.
     pub(super) fn events(&self, variant: Variant) -> &Events {
         let transients = variant.transients && self.has_transients;

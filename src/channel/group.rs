@@ -17,7 +17,7 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 /// Those who are online and have to be told what happened up to a position.
 ///
 /// Who comes later is found too, but a batch up to the position passes over channels that were
-/// registered at it, so nobody is told what happened before.
+/// registered at it, so nobody is told what happened before; except for its resets.
 #[derive(Debug, Clone)]
 pub struct Audience {
     hub: Arc<Hub>,
@@ -107,8 +107,9 @@ impl Group {
         &self.identity
     }
 
-    /// Queues a batch on all channels that were registered before its state. While the group is held
-    /// the batch is told without its cursor, since something earlier may still come.
+    /// Queues a batch on all channels that were registered before its state, and its resets on those
+    /// that were registered at it. While the group is held the batch is told without its cursor, since
+    /// something earlier may still come.
     pub fn push(&self, batch: &Arc<Batch>) {
         let epoch = self.shared.epoch();
         lock(&self.members).push(batch, epoch, None);

@@ -119,14 +119,21 @@ impl Changes {
         newest.or(squashed).or(sending)
     }
 
-    /// Drops what says nothing beyond this state, except resets for reasons that no log tells. What stays tells no cursor up to there.
+    /// Drops what says nothing beyond this state, except resets for reasons that no log tells: of
+    /// a batch that has some, its resets stay, without a cursor.
     pub(super) fn forget(&mut self, told: Version) {
         self.squashed.take_if(|it| it.is_over_at(told));
-        for (batch, variant) in &mut self.batches {
-            variant.cursor &= batch.position.version > told;
+        if let Some(squashed) = &mut self.squashed {
+            squashed.forget(told);
         }
         self.batches
             .retain(|(batch, _)| batch.position.version > told || batch.says_more_than_the_log());
+        for (batch, variant) in &mut self.batches {
+            if batch.position.version <= told {
+                *batch = batch.resets_only();
+                variant.cursor = false;
+            }
+        }
         let batches = self.batches.iter();
         let waiting: usize = batches
             .map(|(batch, variant)| batch.events(*variant).bytes().len())

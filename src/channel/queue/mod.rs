@@ -173,21 +173,26 @@ impl Queue {
         bounds: &Bounds,
         effects: &mut Effects,
     ) {
-        if self.phase != Phase::Open
-            || epoch != self.epoch
-            || batch.position.version <= self.registered
-        {
+        let version = batch.position.version;
+        if self.phase != Phase::Open || epoch != self.epoch || version < self.registered {
             return;
         }
         let none_wanted = |filter| batch.matching(filter) == Matching::None;
         if self.reader.filter().is_some_and(none_wanted) {
             return;
         }
-        // Told by a replay already, except for what only the feed can know.
-        let replayed = batch.position.version <= self.replayed;
-        if replayed && !batch.says_more_than_the_log() {
-            return;
-        }
+        // Told by a replay already, or before the channel came; except for what only the feed can know:
+        // a resource of that very state may have been read by a catalog that has changed since.
+        let replayed = version <= self.replayed || version == self.registered;
+        let resets;
+        let batch = match replayed {
+            true if !batch.says_more_than_the_log() => return,
+            true => {
+                resets = batch.resets_only();
+                &resets
+            }
+            false => batch,
+        };
         let cursor = cursor && !replayed;
         let variant = Variant {
             transients: self.shown > batch.start || self.lanes.may_show_after(batch.start),

@@ -72,6 +72,18 @@ impl Squashed {
         self.position.version <= version && self.resets.is_empty() && self.everything.is_none()
     }
 
+    /// Drops the changes if they say nothing beyond this state.
+    pub(super) fn forget(&mut self, told: Version) {
+        if self.position.version > told {
+            return;
+        }
+        self.bytes -= self.resources.values().sum::<usize>();
+        self.changes.clear();
+        self.rows.clear();
+        self.resources.clear();
+        self.cursor = None;
+    }
+
     /// Adds a batch that follows the others.
     pub(super) fn add(&mut self, batch: &Batch, variant: Variant) {
         for entry in &batch.entries {

@@ -4,4 +4,5 @@ mod beginnings;
 mod channel;
 mod model;
 mod properties;
+mod replays;
 mod rules;

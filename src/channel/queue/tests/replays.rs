@@ -1,0 +1,68 @@
+//! What is told of states that the reader has already: by a replay, or since the channel came there.
+
+use super::{
+    super::*,
+    channel::{Channel, channel},
+    model::at,
+};
+use crate::{
+    channel::{Attach, BatchBuilder, Change, Since},
+    wire::event::{Actions, Op},
+};
+
+/// Pushes a batch that changes a row of one resource and resets another.
+fn push(channel: &mut Channel, version: u64) {
+    let mut builder = BatchBuilder::new(Version(version - 1), at(version));
+    builder.reset(Some("hidden".into()), "schema");
+    builder.change(Change {
+        resource: "plain".into(),
+        key: "1".into(),
+        op: Op::Update,
+        version: Version(version),
+        actions: Actions::None,
+        row: Some("{}".into()),
+        transient: false,
+    });
+    let (bounds, effects) = (&channel.bounds, &mut channel.effects);
+    let queue = &mut channel.queue;
+    queue.push(&builder.build(), 0, true, 0, bounds, effects);
+}
+
+#[test]
+fn of_what_a_replay_has_told_only_resets_are_told_again() {
+    let mut channel = channel();
+    let attach = Attach {
+        since: Some(Since::State(at(5))),
+        ..Attach::default()
+    };
+    channel.attach_at(attach, 10, 0);
+    let replay = channel.queue.replay().unwrap();
+    push(&mut channel, 11);
+    let end = (at(12), false);
+    let effects = &mut channel.effects;
+    channel
+        .queue
+        .finish_replay(replay, Events::default(), end, 0, effects);
+    // The feed comes to the state that was read later.
+    push(&mut channel, 12);
+    push(&mut channel, 13);
+    let mut told = Vec::new();
+    for _ in 0..10 {
+        let events = channel.read(10_000, 0);
+        told.extend(events.iter().filter(|it| !it.starts_with("ping")).cloned());
+    }
+    let words = told.iter().map(|it| it.split_once(' ').unwrap().1);
+    let resets = ["reset hidden schema"; 3];
+    let expected = [&resets[..], &["change plain"]].concat();
+    assert_eq!(words.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn of_the_state_that_a_channel_came_at_resets_are_told() {
+    let mut channel = channel();
+    channel.attach(None, false);
+    push(&mut channel, 9);
+    push(&mut channel, 10);
+    assert_eq!(channel.read(10_000, 0), ["101 reset hidden schema"]);
+    assert!(channel.read(10_000, 0).is_empty());
+}
