@@ -1,16 +1,19 @@
 //! The convergence checker: writers, readers on all transports, faults, and the invariants that
 //! hold all the while. `drill` shows that it can fail.
-#![allow(dead_code, reason = "runs with faults use the rest")]
-
 mod book;
+mod chaos;
 mod drill;
+mod faults;
 mod feed_harm;
 mod harm;
 mod helpdesk;
 mod invariants;
+mod ledger;
 mod plan;
 mod proxy;
 mod readers;
 mod report;
 mod schema;
 mod wire;
+mod world;
+mod writers;

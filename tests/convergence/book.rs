@@ -6,7 +6,11 @@ use super::{
     schema::{RESOURCES, key},
 };
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
+    path::PathBuf,
+};
 
 /// A resource's row.
 type Row = (&'static str, String);
@@ -23,6 +27,15 @@ struct Request {
     collected: Option<BTreeMap<String, Value>>,
     /// Whether the 202 came; if the connection broke, nobody knows.
     accepted: bool,
+}
+
+/// How a reader attached.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Beginning {
+    /// The number of the last event that it has.
+    pub(super) after: Option<u64>,
+    /// The version of the cursor that it gave; of one that cannot count, nothing.
+    pub(super) since: Option<Option<u64>>,
 }
 
 /// The rows of a request that was to be collected, and their version.
@@ -44,8 +57,11 @@ pub(super) struct Book {
     needs: BTreeSet<&'static str>,
     requests: HashMap<String, Request>,
     ended: HashSet<String>,
+    /// Requests of which nothing is expected and nothing counts but their rows.
+    doubtful: HashSet<String>,
     collected: HashMap<String, Option<Collected>>,
-    told: HashMap<Row, (u64, String)>,
+    /// Of each row: version, op, and which event told it.
+    told: HashMap<Row, (u64, String, u64)>,
     /// What the reader would resume from.
     cursor: Option<(String, u64)>,
     /// Cursors from before, which may be resumed from too.
@@ -59,6 +75,7 @@ pub(super) struct Book {
     pub(super) resets: BTreeMap<String, u64>,
     pub(super) errors: BTreeMap<String, u64>,
     pub(super) last: String,
+    trace: Trace,
 }
 
 impl Book {
@@ -73,6 +90,7 @@ impl Book {
             needs: RESOURCES.into(),
             requests: HashMap::new(),
             ended: HashSet::new(),
+            doubtful: HashSet::new(),
             collected: HashMap::new(),
             told: HashMap::new(),
             cursor: None,
@@ -84,6 +102,7 @@ impl Book {
             resets: BTreeMap::new(),
             errors: BTreeMap::new(),
             last: String::new(),
+            trace: Trace::default(),
         }
     }
 
@@ -176,19 +195,43 @@ impl Book {
 
     pub(super) fn finds(&self, invariant: Invariant, what: impl std::fmt::Display) {
         self.findings.add(invariant, &self.who, what);
+        self.trace.keep(&self.who);
     }
 
-    /// The reader attached and hears this first. `after`: the number that it gave. `since`: the
-    /// version of the cursor that it gave, if the server can know it.
-    pub(super) fn opened(&mut self, open: &Value, after: Option<u64>, since: Option<Option<u64>>) {
+    /// Something that the reader did, to be read beside what it heard.
+    pub(super) fn did(&mut self, what: String) {
+        self.trace.add(what);
+    }
+
+    /// Compares the store with what PostgreSQL shows; how many rows there are.
+    pub(super) fn compare(&self, resource: &str, truth: &BTreeMap<String, Value>) {
+        let kept = self.store(resource);
+        for (key, row) in truth {
+            match kept.get(key) {
+                None => self.finds(Invariant::StoreComplete, format!("{resource} {key}: {row}")),
+                Some(kept) if kept != row => {
+                    let what = format!("{resource} {key}: has {kept}, it is {row}");
+                    self.finds(Invariant::StoreCurrent, what);
+                }
+                Some(_) => {}
+            }
+        }
+        for (key, row) in kept.iter().filter(|it| !truth.contains_key(it.0)) {
+            self.finds(Invariant::NoGhosts, format!("{resource} {key}: {row}"));
+        }
+    }
+
+    /// The reader attached and hears this first.
+    pub(super) fn opened(&mut self, open: &Value, began: &Beginning) {
         self.last = open.to_string();
+        self.trace.add(format!("{began:?} {open}"));
         let (Some(sequence), Some(resumed)) =
             (open["sequence"].as_u64(), open["resumed"].as_bool())
         else {
             return self.finds(Invariant::WellFormed, open);
         };
-        if resumed && after.is_some_and(|it| it != sequence) {
-            let what = format!("resumed after {after:?} with {open}");
+        if resumed && began.after.is_some_and(|it| it != sequence) {
+            let what = format!("resumed as {began:?} with {open}");
             self.finds(Invariant::SequenceUnbroken, what);
         }
         if !resumed {
@@ -197,25 +240,40 @@ impl Book {
             self.ended.extend(open.into_keys());
         }
         let version = open["version"].as_u64().unwrap_or(0);
-        if !resumed || since.is_some() {
-            self.told.clear();
-        }
-        match since {
-            // The replay brings what was committed after it, and says where it ends.
-            Some(Some(since)) if !resumed => self.cursor = Some((String::new(), since)),
-            Some(None) if !resumed => self.must_reset = true,
+        let goes_on = resumed && began.after.is_some();
+        match &began.since {
+            Some(since) if !goes_on => {
+                // What comes was committed after the cursor; it may have been told before.
+                self.told.clear();
+                self.must_reset = since.is_none();
+                self.reached = since.unwrap_or(0).min(version);
+                self.cursor = since.map(|it| (String::new(), it.min(version)));
+            }
+            None if !resumed && began.after.is_some() => {
+                self.told.clear();
+                self.must_reset = true;
+                self.cursor = None;
+            }
             _ => {
-                self.must_reset |= !resumed && after.is_some();
                 self.cursor = Some((text(open, "cursor"), version));
                 self.reached = version;
             }
         }
     }
 
+    /// The reader goes to another channel, or back to before what it has taken: requests that are
+    /// open or have ended may be told of again, or never more.
+    pub(super) fn forgets_requests(&mut self) {
+        let open = std::mem::take(&mut self.requests);
+        self.doubtful.extend(open.into_keys());
+        self.doubtful.extend(std::mem::take(&mut self.ended));
+    }
+
     /// Checks and applies one event other than `open`.
     pub(super) fn take(&mut self, event: &Value) {
         self.last = event.to_string();
         self.events += 1;
+        self.trace.add(format!("{} {}", self.events, self.last));
         let kind = text(event, "type");
         if self.must_reset && !matches!(&*kind, "ping" | "close") {
             self.must_reset = false;
@@ -238,6 +296,14 @@ impl Book {
         let id = text(event, "request_id");
         let version = event["version"].as_u64().unwrap_or(0);
         let row = &event["row"];
+        if self.doubtful.contains(&id) {
+            let name = text(event, "resource");
+            if let Some(resource) = RESOURCES.into_iter().find(|it| *it == name) {
+                self.belongs(row, event);
+                self.apply(resource, key(resource, row), version, Some(row.clone()));
+            }
+            return;
+        }
         if self.ended.contains(&id) {
             return self.finds(Invariant::OneEnd, format!("after the end came {event}"));
         }
@@ -265,6 +331,9 @@ impl Book {
         if id.is_empty() && !done {
             // A command that failed.
             *self.errors.entry(code(event)).or_default() += 1;
+            return;
+        }
+        if self.doubtful.contains(&id) {
             return;
         }
         let Some(request) = self.requests.remove(&id) else {
@@ -320,9 +389,11 @@ impl Book {
             self.finds(Invariant::NothingAfterItsCursor, what);
         }
         let place = (resource, id.clone());
-        if let Some((known, before)) = self.told.get(&place) {
+        if let Some((known, before, at)) = self.told.get(&place) {
             if *known == version {
-                self.finds(Invariant::ToldOnce, event);
+                let now = self.events;
+                let what = format!("event {at} and event {now}: {event}");
+                self.finds(Invariant::ToldOnce, what);
             }
             let was_there = matches!(&**before, "insert" | "update");
             let fits = match &*op {
@@ -335,7 +406,7 @@ impl Book {
                 self.finds(Invariant::OpFits, what);
             }
         }
-        self.told.insert(place, (version, op));
+        self.told.insert(place, (version, op, self.events));
         self.apply(resource, id, version, row);
         self.at_cursor(event);
     }
@@ -413,33 +484,6 @@ fn code(event: &Value) -> String {
     text(&event["problem"], "code")
 }
 
-/// Compares a store with what PostgreSQL shows.
-pub(super) fn compare(
-    findings: &Findings,
-    who: &str,
-    resource: &str,
-    kept: &BTreeMap<String, Value>,
-    truth: &BTreeMap<String, Value>,
-) {
-    for (key, row) in truth {
-        match kept.get(key) {
-            None => findings.add(
-                Invariant::StoreComplete,
-                who,
-                format!("{resource} {key}: {row}"),
-            ),
-            Some(kept) if kept != row => {
-                let what = format!("{resource} {key}: has {kept}, it is {row}");
-                findings.add(Invariant::StoreCurrent, who, what);
-            }
-            Some(_) => {}
-        }
-    }
-    for (key, row) in kept.iter().filter(|it| !truth.contains_key(it.0)) {
-        findings.add(Invariant::NoGhosts, who, format!("{resource} {key}: {row}"));
-    }
-}
-
 /// Whether bytes hold a value of another organization than this.
 pub(super) fn foreign_value(bytes: &[u8], organization: i64) -> Option<String> {
     let own = organization.to_string();
@@ -451,4 +495,44 @@ pub(super) fn foreign_value(bytes: &[u8], organization: i64) -> Option<String> {
             String::from_utf8_lossy(around).into_owned()
         })
     })
+}
+
+/// What a reader heard and did last, for whoever looks into a finding.
+#[derive(Debug, Default)]
+struct Trace {
+    lines: VecDeque<String>,
+    kept: Cell<bool>,
+}
+
+impl Trace {
+    const LINES_MAX: usize = 12_000;
+    const LINE_MAX: usize = 240;
+
+    fn add(&mut self, mut line: String) {
+        if self.lines.len() == Self::LINES_MAX {
+            self.lines.pop_front();
+        }
+        let end = (0..=Self::LINE_MAX.min(line.len())).rev();
+        let end = end.into_iter().find(|it| line.is_char_boundary(*it));
+        line.truncate(end.unwrap_or(0));
+        self.lines.push_back(line);
+    }
+
+    /// Writes it down at the first finding.
+    fn keep(&self, who: &str) {
+        if self.kept.replace(true) {
+            return;
+        }
+        let lines: Vec<&str> = self.lines.iter().map(String::as_str).collect();
+        let _ = std::fs::create_dir_all(trace_folder());
+        let _ = std::fs::write(
+            trace_folder().join(format!("{who}.trace")),
+            lines.join("\n"),
+        );
+    }
+}
+
+/// Where traces and the server's logs of a run are; they stay if something was found.
+pub(super) fn trace_folder() -> PathBuf {
+    std::env::temp_dir().join(format!("rowcast-convergence-{}", std::process::id()))
 }

@@ -3,7 +3,7 @@
 //! themselves with PostgreSQL and with a plain GET.
 
 use super::{
-    book::{Book, compare, foreign_value},
+    book::{Beginning, Book, foreign_value},
     invariants::{Findings, Invariant},
     plan::Random,
     proxy::{Cut, Pace, Proxy},
@@ -61,11 +61,11 @@ pub(super) struct Company {
     pub(super) foreign_cursor: Option<String>,
 }
 
-/// Whether the server resumes from cursors.
-pub(super) const RESUMES: bool = false;
-
 /// How long an answer may take while the server is ill-treated.
 const ANSWER: Duration = Duration::from_secs(8);
+
+/// Longer than a poll waits.
+const POLL: Duration = Duration::from_millis(700);
 
 pub(super) struct Reader {
     member: Member,
@@ -82,6 +82,10 @@ pub(super) struct Reader {
     /// The last event that was taken.
     sequence: u64,
     since: Option<Since>,
+    /// How the channel that is read was attached to.
+    began: Beginning,
+    /// Whether a poll of it was answered.
+    polled: bool,
     asked: u64,
 }
 
@@ -122,6 +126,8 @@ impl Reader {
             life: 0,
             sequence: 0,
             since: None,
+            began: Beginning::default(),
+            polled: false,
             asked: 0,
         }
     }
@@ -200,16 +206,28 @@ impl Reader {
     }
 
     async fn attach(&mut self) -> bool {
-        let after = (self.sequence > 0 && self.since.is_none()).then_some(self.sequence);
-        let mut query = match (&after, &self.since) {
-            (Some(after), _) => format!("after={after}"),
-            (None, Some(since)) => format!("since={}", since.cursor),
-            (None, None) => String::new(),
+        // Whoever comes back with both goes on from the number, and from the cursor if that is too old.
+        let resumes = self.sequence > 0 && self.since.is_none();
+        let since = match self.since.clone() {
+            None if resumes && self.random.one_in(2) => self.last_cursor(),
+            since => since,
         };
+        self.began = Beginning {
+            after: resumes.then_some(self.sequence),
+            since: since.as_ref().map(|it| it.version),
+        };
+        let after = self.began.after.map(|it| format!("after={it}"));
+        let since = since.map(|it| format!("since={}", it.cursor));
+        let mut query = [after, since]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join("&");
         if self.member.transport == Transport::LongPoll {
-            query += "&wait=1";
+            query += "&wait=0.4";
         }
         let id = self.channel_id();
+        self.book.did(format!("attaches to {id}?{query}"));
         let attached = self
             .client
             .try_channel(self.member.transport, &id, &query, ANSWER);
@@ -226,6 +244,7 @@ impl Reader {
                     }
                 }));
                 self.channel = Some(channel);
+                self.polled = false;
                 true
             }
             Err(Refused::Answered(status, text)) => {
@@ -256,6 +275,7 @@ impl Reader {
             .header("request-id", &id)
             .header("channel-id", &self.channel_id());
         self.company.tally.count("asynchronous GETs");
+        self.book.did(format!("asks {id} for {resource}{query}"));
         let accepted = match call.try_send(ANSWER).await {
             Ok(answer) => Some(answer.status == 202),
             Err(_) => None,
@@ -269,6 +289,11 @@ impl Reader {
         let deadline = Instant::now() + patience;
         while let Some(channel) = &mut self.channel {
             let left = deadline.saturating_duration_since(Instant::now());
+            // A poll that is given up before its time is never told that nothing happens.
+            let left = match self.member.transport {
+                Transport::LongPoll if !left.is_zero() => left.max(POLL),
+                _ => left,
+            };
             let Some(event) = channel.next_within(left).await else {
                 if channel.has_ended() {
                     self.channel = None;
@@ -278,13 +303,17 @@ impl Reader {
             let told = channel.told_sequence;
             let counted = channel.sequence;
             if event["type"] == "open" {
-                let after = (self.sequence > 0 && self.since.is_none()).then_some(self.sequence);
-                let since = self.since.take().map(|it| it.version);
-                self.book.opened(&event, after, since);
+                // A poll that goes on says what it has.
+                let again = self.polled.then_some(self.sequence);
+                self.began.after = self.began.after.or(again);
+                let began = self.began.clone();
+                self.since = None;
+                self.book.opened(&event, &began);
             } else {
                 self.book.take(&event);
             }
             self.sequence = counted;
+            self.polled = self.member.transport == Transport::LongPoll;
             if told.is_some_and(|it| it != counted) {
                 let what = format!("counted {counted}, told {told:?}: {event}");
                 self.book.finds(Invariant::SequenceUnbroken, what);
@@ -358,8 +387,7 @@ impl Reader {
                 self.begin_anew().await;
                 "new channels"
             }
-            _ if RESUMES => return self.resume().await,
-            _ => return,
+            _ => return self.resume().await,
         };
         self.company.tally.count(what);
     }
@@ -377,46 +405,60 @@ impl Reader {
         self.book = Book::new(&self.who, self.member.organization, findings, strict);
     }
 
+    fn last_cursor(&self) -> Option<Since> {
+        let (cursor, version) = self.book.cursor()?;
+        (!cursor.is_empty()).then(|| Since {
+            cursor: cursor.clone(),
+            version: Some(*version),
+        })
+    }
+
     /// Comes back with a cursor: its last, an older one, one of another database, or nonsense.
     async fn resume(&mut self) {
-        let Some((cursor, version)) = self.book.cursor().cloned() else {
+        let Some(last) = self.last_cursor() else {
             return;
         };
-        if cursor.is_empty() {
-            return;
-        }
-        let garbage = format!(
-            "{}x{}",
-            &cursor[..cursor.len() / 2],
-            &cursor[cursor.len() / 2..]
-        );
+        let mut to_another = self.random.one_in(2);
         let (what, since) = match self.random.below(6) {
-            0 | 1 => ("resumptions from the last cursor", (cursor, Some(version))),
+            0 | 1 => ("resumptions from the last cursor", last),
             2 | 3 => {
                 let older = self.book.older_cursors();
                 let at = self.random.below(older.len().max(1) as u64) as usize;
                 let Some((cursor, version)) = older.get(at).cloned() else {
                     return;
                 };
-                ("resumptions from an old cursor", (cursor, Some(version)))
+                let version = Some(version);
+                ("resumptions from an old cursor", Since { cursor, version })
             }
             4 => {
-                let Some(foreign) = self.company.foreign_cursor.clone() else {
+                let Some(cursor) = self.company.foreign_cursor.clone() else {
                     return;
                 };
-                ("resumptions from a foreign cursor", (foreign, None))
+                to_another = true;
+                let version = None;
+                (
+                    "resumptions from a foreign cursor",
+                    Since { cursor, version },
+                )
             }
-            _ => ("resumptions from nonsense", (garbage, None)),
+            _ => {
+                to_another = true;
+                let (one, two) = last.cursor.split_at(last.cursor.len() / 2);
+                let cursor = format!("{one}x{two}");
+                let version = None;
+                ("resumptions from nonsense", Since { cursor, version })
+            }
         };
         self.channel = None;
         // Another channel, as after a restart of the browser, or the same one.
-        if self.random.one_in(2) {
+        if to_another {
             let path = format!("/channels/{}", self.channel_id());
             let _ = self.client.delete(&path).try_send(ANSWER).await;
             self.life += 1;
         }
-        let (cursor, version) = since;
-        self.since = Some(Since { cursor, version });
+        self.book.forgets_requests();
+        self.sequence = 0;
+        self.since = Some(since);
         self.company.tally.count(what);
     }
 
@@ -430,9 +472,8 @@ impl Reader {
         for resource in RESOURCES {
             let truth = truth(&sql, resource, self.member.organization, &claims);
             let truth = truth.await.expect("PostgreSQL is at rest");
-            let kept = self.book.store(resource);
             self.company.tally.add("rows compared", truth.len() as u64);
-            compare(&self.company.findings, &self.who, resource, &kept, &truth);
+            self.book.compare(resource, &truth);
         }
         drop(sql);
         let _ = driver.await;

@@ -14,9 +14,6 @@ pub(super) const RESOURCES: [&str; 6] =
 
 pub(super) const ORGANIZATIONS: [i64; 3] = [1, 2, 3];
 
-/// Tickets per organization at the start.
-pub(super) const TICKETS: i64 = 250;
-
 /// `notes` are behind row-level security, `items` have a key of two parts that changes, `comments`
 /// go with their ticket, `entries` are only ever added, and `marks` tell where a run stands.
 pub(super) const SQL: &str = "
