@@ -36,6 +36,8 @@ pub(super) struct Beginning {
     pub(super) after: Option<u64>,
     /// The version of the cursor that it gave; of one that cannot count, nothing.
     pub(super) since: Option<Option<u64>>,
+    /// What it had asked for by then; nothing: all that it has asked for.
+    pub(super) asked: Option<HashSet<String>>,
 }
 
 /// The rows of a request that was to be collected, and their version.
@@ -161,6 +163,10 @@ impl Book {
         self.requests.values().filter(|it| it.accepted).count()
     }
 
+    pub(super) fn requests(&self) -> HashSet<String> {
+        self.requests.keys().cloned().collect()
+    }
+
     pub(super) fn some_request(&self) -> Option<&str> {
         self.requests.keys().next().map(String::as_str)
     }
@@ -224,7 +230,8 @@ impl Book {
     /// The reader attached and hears this first.
     pub(super) fn opened(&mut self, open: &Value, began: &Beginning) {
         self.last = open.to_string();
-        self.trace.add(format!("{began:?} {open}"));
+        self.trace
+            .add(format!("{:?} {:?} {open}", began.after, began.since));
         let (Some(sequence), Some(resumed)) =
             (open["sequence"].as_u64(), open["resumed"].as_bool())
         else {
@@ -235,9 +242,15 @@ impl Book {
             self.finds(Invariant::SequenceUnbroken, what);
         }
         if !resumed {
-            // They get no other end.
-            let open = std::mem::take(&mut self.requests);
-            self.ended.extend(open.into_keys());
+            // They get no other end. What was asked for once the reader was attached, before it heard
+            // of that, is not among them.
+            let ends = |id: &String| began.asked.as_ref().is_none_or(|it| it.contains(id));
+            let (ended, open) = std::mem::take(&mut self.requests)
+                .into_iter()
+                .partition(|it| ends(&it.0));
+            self.requests = open;
+            let ended: HashMap<String, Request> = ended;
+            self.ended.extend(ended.into_keys());
         }
         let version = open["version"].as_u64().unwrap_or(0);
         let goes_on = resumed && began.after.is_some();

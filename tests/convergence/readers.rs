@@ -215,6 +215,8 @@ impl Reader {
         self.began = Beginning {
             after: resumes.then_some(self.sequence),
             since: since.as_ref().map(|it| it.version),
+            // A poll asks for nothing meanwhile.
+            asked: (self.member.transport != Transport::LongPoll).then(|| self.book.requests()),
         };
         let after = self.began.after.map(|it| format!("after={it}"));
         let since = since.map(|it| format!("since={}", it.cursor));

@@ -104,7 +104,8 @@ async fn transaction(
     Ok(())
 }
 
-/// What is done, in words and in SQL.
+/// What is done, in words and in SQL. A ticket may have moved when its update comes to it, so that its
+/// text is made from what it is then.
 fn statement(office: &Office, o: i64, random: &mut Random) -> (&'static str, String) {
     let n = office.number();
     let other = 1 + (o + random.below(2) as i64) % 3;
@@ -165,12 +166,12 @@ fn statement(office: &Office, o: i64, random: &mut Random) -> (&'static str, Str
         )),
         12 => ("the same row 100 times", format!(
             "do $$ begin for i in 1..100 loop
-                update tickets set weight = i, subject = 'org-{o} hundred {n}' where id = (
+                update tickets set weight = i, subject = format('org-%s hundred {n}', organization_id) where id = (
                     select min(id) from tickets where organization_id = {o});
             end loop; end $$"
         )),
         13 | 14 => ("2 to 50 rows of 3 tables", format!(
-            "update tickets set subject = 'org-{o} many {n}', updated_at = now() where id in (
+            "update tickets set subject = format('org-%s many {n}', organization_id), updated_at = now() where id in (
                 select id from tickets where organization_id = {o} order by md5(id::text) limit {rows});
              update comments set body = 'org-{o} many {n}' where id in (
                 select id from comments where organization_id = {o} order by id desc limit {rows});
@@ -178,7 +179,7 @@ fn statement(office: &Office, o: i64, random: &mut Random) -> (&'static str, Str
                 select id from notes where organization_id = {o} order by id limit {rows})"
         )),
         15 => ("savepoints", format!(
-            "savepoint s; update tickets set subject = 'org-{o} never' where id = {ticket};
+            "savepoint s; update tickets set subject = format('org-%s never', organization_id) where id = {ticket};
              insert into comments (organization_id, body) values ({o}, 'org-{o} never');
              rollback to s; update tickets set weight = weight + 1 where id = {ticket}"
         )),
@@ -193,7 +194,7 @@ fn statement(office: &Office, o: i64, random: &mut Random) -> (&'static str, Str
             "update notes set owner = '{}' where id = {note}", o * 10 + random.below(4) as i64
         )),
         _ => ("updates", format!(
-            "update tickets set subject = 'org-{o} u{n}', weight = {n}, updated_at = now()
+            "update tickets set subject = format('org-%s u {n}', organization_id), weight = {n}, updated_at = now()
              where id = {ticket}"
         )),
     }
