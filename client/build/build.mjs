@@ -28,7 +28,8 @@ if (what !== "page") {
     invalidate isKept isScarce keyColumns keyOf leads local lines onSaved onState openRequests
     options overlays pins position present problemOf pump putAction reached recall refetchSoon
     remember removeAction requestEnded requestOpened restart spec stamp store streamRows tell undraw
-    urlOf vias waited writes follows afterMs ended opened handler saved users started`;
+    urlOf vias waited writes follows afterMs ended opened handler saved users started
+    ask bytesLeft heard isOnline isOpen prefix save shared thaw freeze`;
   const mangleProps = new RegExp(`^(${internal.split(/\s+/).join("|")})$`);
   await build({
     ...common,

@@ -566,13 +566,8 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     for (const query of this.#live.values()) {
       if (query.spec.resource === resource) query.refetchSoon();
     }
-    if (this.#watched.has(`${resource}\n${keyText(id)}`)) {
-      const columns = this.store.keyColumns(resource);
-      const parts = (Array.isArray(id) ? id : [id]) as (string | number)[];
-      void columns
-        .reduce((query, column, at) => query.eq(column, parts[at] as string), Query.of<Row>(resource, this))
-        .then(undefined, () => undefined);
-    }
+    if (!this.#watched.has(`${resource}\n${keyText(id)}`)) return;
+    this.#requests.ask(itemPath(resource, id), LOAD_PRIORITY, { row() {} }).catch(() => {});
   }
 
   #reset(event: ResetEvent): void {

@@ -119,8 +119,7 @@ function like(model: unknown, value: Value): unknown {
     return number;
   }
   if (typeof model === "boolean") {
-    if (/^(t|true|on|yes|1)$/i.test(word)) return true;
-    if (/^(f|false|off|no|0)$/i.test(word)) return false;
+    if (word === "true" || word === "false") return word === "true";
     throw new NotLocal();
   }
   if (typeof model === "string") return word;

@@ -120,35 +120,21 @@ export function isLinkScarce(connection?: NetworkInformation): boolean {
 
 /** Runs prefetches one after the other within a budget of bytes. */
 export class Prefetcher {
-  #queue: { run: (budget: number) => Promise<number>; skip: () => void }[] = [];
-  #running = false;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(
-    public bytesLeft: number,
+    private bytesLeft: number,
     private readonly isScarce: () => boolean = isLinkScarce,
   ) {}
 
-  /** Runs it when its turn comes. It is given what is left and tells what it took. */
+  /** Runs it when its turn comes, and tells whether it did. It is given what is left and tells what it took. */
   add(run: (budget: number) => Promise<number>): Promise<boolean> {
-    return new Promise((resolve) => {
-      const wrapped = async (budget: number) => {
-        try {
-          return await run(budget);
-        } finally {
-          resolve(true);
-        }
-      };
-      this.#queue.push({ run: wrapped, skip: () => resolve(false) });
-      if (!this.#running) void this.#work();
+    const turn = this.#last.then(async () => {
+      if (this.bytesLeft <= 0 || this.isScarce()) return false;
+      this.bytesLeft -= await run(this.bytesLeft);
+      return true;
     });
-  }
-
-  async #work(): Promise<void> {
-    this.#running = true;
-    for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
-      if (this.bytesLeft <= 0 || this.isScarce()) next.skip();
-      else this.bytesLeft -= await next.run(this.bytesLeft).catch(() => 0);
-    }
-    this.#running = false;
+    this.#last = turn.catch(() => {});
+    return turn;
   }
 }

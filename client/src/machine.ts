@@ -122,13 +122,13 @@ export function step(state: State, event: MachineEvent): Step {
       return [at("waiting", "ws", tries + 1), [...gone, "wait"]];
     }
     case "close-stop":
-      return [at("stopped"), ["disconnect"]];
+      return [at("stopped"), leave];
     case "close-later":
-      return [at("waiting", via, tries + 1), ["disconnect", "wait"]];
+      return [at("waiting", via, tries + 1), [...leave, "wait"]];
     case "close-now":
-      return [at("connecting", via, tries), ["disconnect", "connect"]];
+      return [at("connecting", via, tries), [...leave, "connect"]];
     case "expired":
-      return [at("renewing", via, tries), ["disconnect", "renew"]];
+      return [at("renewing", via, tries), [...leave, "renew"]];
   }
 }
 

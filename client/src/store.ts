@@ -223,7 +223,7 @@ export class Store {
       const stamp = ++this.#clock;
       const size = row ? bytes : 0;
       this.bytes += size - (entry?.bytes ?? 0);
-      if (entry && entry.row === undefined) this.#graves = this.#graves.filter((it) => it.resource !== resource || it.key !== key);
+      if (entry && !entry.row) this.#graves = this.#graves.filter((it) => it.resource !== resource || it.key !== key);
       table.entries.set(key, { version, row, bytes: size, used: stamp, stamp });
       if (!row) this.#graves.push({ resource, key, stamp });
       this.onState?.(resource, key, version, row);

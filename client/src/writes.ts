@@ -2,6 +2,7 @@
  * Writes: drawn at once, sent in order, confirmed by the answer or by the change that carries their
  * action id, taken back with the problem, kept while nobody can be reached. Knows no sockets.
  */
+import { backoffMs } from "./machine.ts";
 import type { KeptAction, Persist } from "./persist.ts";
 import { resourcePath } from "./query.ts";
 import type { Store } from "./store.ts";
@@ -74,8 +75,6 @@ interface Pending {
   resolve?: (row: Row | undefined) => void;
   reject?: (error: Error) => void;
 }
-
-const RETRY_MS = [500, 1_000, 2_000, 5_000, 10_000, 30_000];
 
 export class Writes {
   /** In the order in which they were made, whichever tab made them. */
@@ -307,8 +306,7 @@ export class Writes {
 
   #later(): void {
     clearTimeout(this.#timer);
-    const ms = RETRY_MS[Math.min(this.#tries++, RETRY_MS.length - 1)];
-    this.#timer = setTimeout(() => this.drain(), ms);
+    this.#timer = setTimeout(() => this.drain(), backoffMs(++this.#tries, Math.random()));
     (this.#timer as { unref?: () => void }).unref?.();
   }
 }

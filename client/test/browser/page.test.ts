@@ -191,6 +191,21 @@ test("many tabs share one connection, and the next one takes over within a secon
   await dev.call("PATCH", `/tickets/${id}`, { subject: "After the change of guard" });
   await told("After the change of guard", rest);
   assert.equal(sockets, 2);
+
+  // A page that is frozen gives the connection up, and follows again when it thaws.
+  const holder = await until("somebody leads", async () => {
+    for (const page of rest) if (await page.evaluate(() => rowcast.status.isLeader)) return page;
+    return undefined;
+  });
+  await holder.evaluate(() => document.dispatchEvent(new Event("freeze")));
+  const others = rest.filter((page) => page !== holder);
+  await Promise.any(others.map((page) => page.waitForFunction(() => rowcast.status.isLeader && rowcast.status.state === "open")));
+  await dev.call("PATCH", `/tickets/${id}`, { subject: "While one slept" });
+  await told("While one slept", others);
+  await holder.evaluate(() => document.dispatchEvent(new Event("resume")));
+  await dev.call("PATCH", `/tickets/${id}`, { subject: "All awake" });
+  await told("All awake", rest);
+  assert.equal(sockets, 3);
   await leave();
 });
 
