@@ -340,6 +340,8 @@ kinds! {
     SequenceInvalid = "RC410" "sequence-invalid" "The sequence is not this channel's";
     /// A cursor that is not of this database, or forged.
     CursorInvalid = "RC411" "cursor-invalid" "The cursor is not of this database";
+    /// A cursor since which not everything is known any more.
+    CursorOutdated = "RC414" "cursor-outdated" "The cursor is too old";
     /// More connections than the server takes.
     TooManyConnections = "RC412" "too-many-connections" "Too many connections";
     /// The channel was ended while the request ran.

@@ -33,6 +33,7 @@ mod http_writes;
 mod include;
 mod limits;
 mod local_postgres;
+mod modified_since;
 mod reads;
 mod resume;
 mod retention;

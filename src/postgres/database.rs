@@ -4,6 +4,7 @@
 
 use super::{
     actions,
+    changelog::since::Following,
     connection::{Address, Connection},
     discovery,
     lease::Lease,
@@ -38,7 +39,7 @@ pub struct Database {
 
 /// What all handles share.
 pub(super) struct Inner {
-    config: Config,
+    pub(super) config: Config,
     address: Address,
     pub(super) plain: Pool,
     pub(super) streams: Pool,
@@ -49,6 +50,8 @@ pub(super) struct Inner {
     // A std lock: held for a look-up, never across an await.
     known: RwLock<Known>,
     signer: OnceLock<Arc<CursorSigner>>,
+    // A std lock: held for a clone or an exchange.
+    following: RwLock<Option<Following>>,
     pub(super) committed: Arc<Notify>,
     /// Owns the tasks that cancel statements; [`Database::close`] ends them.
     tasks: TaskTracker,
@@ -114,6 +117,7 @@ impl Database {
                     access: HashMap::new(),
                 }),
                 signer: OnceLock::new(),
+                following: RwLock::default(),
                 committed: Arc::default(),
                 tasks: TaskTracker::new(),
             }),
@@ -129,6 +133,12 @@ impl Database {
     /// Notified after each commit of a write made here, so that the feed looks at once.
     pub fn committed(&self) -> Arc<Notify> {
         self.inner.committed.clone()
+    }
+
+    /// From now on, this is what the change log tells.
+    pub(super) fn follow(&self, following: Following) {
+        let known = self.inner.following.write();
+        *known.unwrap_or_else(PoisonError::into_inner) = Some(following);
     }
 
     pub(super) fn config(&self) -> &Config {
@@ -355,6 +365,12 @@ impl Inner {
     /// A connection of a pool.
     pub(super) async fn lease(&self, pool: &Pool, share: Option<Share>) -> Result<Lease> {
         Ok(Lease::new(pool.get().await?, share, self.tasks.clone()))
+    }
+
+    /// What the change log tells; nothing until there is one.
+    pub(super) fn following(&self) -> Option<Following> {
+        let known = self.following.read();
+        known.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn signer(&self) -> Result<&CursorSigner> {

@@ -1,11 +1,12 @@
 //! Reads: a query's rows as JSON, whole or one after the other, with the state that they are of.
 
 use super::{
+    changelog::since,
     database::Inner,
     encode::RowEncoder,
     fault::{self, Speech},
     lease::Lease,
-    session::{self, Failure, Settings, Then},
+    session::{self, Failure, Reading, Settings, Then},
     sql::{self, Rendered},
 };
 use crate::{
@@ -221,7 +222,7 @@ impl RowStream {
         let Ok(read) = tokio::time::timeout(self.patience, read).await else {
             return Err(too_slow());
         };
-        let (rows, prepared) = read?;
+        let (rows, prepared) = read.map_err(Error::from)?;
         if let Err(error) = statement.encoder.check(prepared.columns()) {
             return Err(Inner::altered(error));
         }
@@ -269,10 +270,7 @@ impl std::fmt::Debug for RowStream {
 
 /// The rows of a query, whole.
 pub(super) async fn list(database: &Inner, identity: &Identity, query: &Query) -> Result<Listing> {
-    let statement = render(query, identity)?;
-    let timeout = database.statement_timeout;
-    let parts = related(query, identity)?;
-    let mut stream = open(database, identity, statement, parts, Via::Plain, timeout).await?;
+    let mut stream = open(database, identity, query, Via::Plain).await?;
     let mut out = RowBuffer {
         suffix: b",",
         ..RowBuffer::default()
@@ -348,10 +346,7 @@ async fn append_rows(database: &Inner, stream: &mut RowStream, out: &mut RowBuff
 
 /// One row by its key.
 pub(super) async fn item(database: &Inner, identity: &Identity, query: &Query) -> Result<Item> {
-    let statement = render(query, identity)?;
-    let timeout = database.statement_timeout;
-    let parts = VecDeque::new();
-    let mut stream = open(database, identity, statement, parts, Via::Plain, timeout).await?;
+    let mut stream = open(database, identity, query, Via::Plain).await?;
     let row = std::future::poll_fn(|context| stream.poll_row(context)).await;
     let row = row
         .transpose()?
@@ -380,37 +375,15 @@ pub(super) async fn stream(
     identity: &Identity,
     query: &Query,
 ) -> Result<RowStream> {
-    let statement = render(query, identity)?;
-    let parts = related(query, identity)?;
     let small = query.rows_max().is_some_and(|rows| rows <= SMALL_ROWS_MAX);
     // How many related rows there are, the query does not tell.
-    if small && parts.is_empty() {
-        let timeout = database.statement_timeout;
-        let parts = VecDeque::new();
-        let small = open(
-            database,
-            identity,
-            statement.clone(),
-            parts,
-            Via::Plain,
-            timeout,
-        )
-        .await?;
+    if small && !query.includes() {
+        let small = open(database, identity, query, Via::Plain).await?;
         if let Some(held) = small.hold().await? {
             return Ok(held);
         }
     }
-    // How long the statement takes is up to the reader: the clock runs in `RowStream::next`, while we
-    // wait for PostgreSQL and not while the reader makes us wait.
-    open(
-        database,
-        identity,
-        statement,
-        parts,
-        Via::Streams,
-        Duration::ZERO,
-    )
-    .await
+    open(database, identity, query, Via::Streams).await
 }
 
 /// How PostgreSQL would run a query.
@@ -419,12 +392,7 @@ pub(super) async fn explain(
     identity: &Identity,
     query: &Query,
 ) -> Result<String> {
-    let mut statement = render(query, identity)?;
-    statement.rendered.sql.insert_str(0, "explain ");
-    statement.encoder = RowEncoder::new([]);
-    let timeout = database.statement_timeout;
-    let parts = VecDeque::new();
-    let mut stream = open(database, identity, statement, parts, Via::Plain, timeout).await?;
+    let mut stream = open(database, identity, query, Via::Explain).await?;
     let mut plan = String::new();
     while let Some(row) = std::future::poll_fn(|context| stream.poll_row(context)).await {
         plan.push_str(row?.get(0));
@@ -438,6 +406,8 @@ pub(super) async fn explain(
 enum Via {
     Plain,
     Streams,
+    /// A plain one, and the plan of the rows instead of rows.
+    Explain,
 }
 
 #[derive(Clone)]
@@ -447,8 +417,12 @@ struct Statement {
     speech: Speech,
 }
 
-fn render(query: &Query, identity: &Identity) -> Result<Statement> {
-    let (rendered, encoder) = sql::select(query, &identity.organization)?;
+fn render(query: &Query, identity: &Identity, via: Via) -> Result<Statement> {
+    let (mut rendered, mut encoder) = sql::select(query, &identity.organization)?;
+    if via == Via::Explain {
+        rendered.sql.insert_str(0, "explain ");
+        encoder = RowEncoder::new([]);
+    }
     Ok(Statement {
         rendered,
         encoder,
@@ -457,7 +431,14 @@ fn render(query: &Query, identity: &Identity) -> Result<Statement> {
 }
 
 /// The related rows that come behind a query's own.
-fn related(query: &Query, identity: &Identity) -> Result<VecDeque<Included>> {
+fn related(query: &Query, identity: &Identity, via: Via) -> Result<VecDeque<Included>> {
+    if via == Via::Explain || !query.includes() {
+        return Ok(VecDeque::new());
+    }
+    // They are those of all rows that the query is about, whether these were written or not.
+    let mut all = query.clone();
+    all.modified = None;
+    let query = &all;
     let parts = query.parts().into_iter().map(|part| {
         let (rendered, encoder) = sql::included(query, &part, &identity.organization)?;
         Ok(Included {
@@ -482,30 +463,27 @@ pub(super) fn speech(resource: &Resource) -> Speech {
     }
 }
 
-/// Runs a statement as an identity.
-async fn open(
-    database: &Inner,
-    identity: &Identity,
-    statement: Statement,
-    parts: VecDeque<Included>,
-    via: Via,
-    statement_timeout: Duration,
-) -> Result<RowStream> {
+/// Runs a query as an identity.
+async fn open(database: &Inner, identity: &Identity, query: &Query, via: Via) -> Result<RowStream> {
+    let (statement_timeout, patience) = match via {
+        // PostgreSQL's own clock runs too, and says it better.
+        Via::Plain | Via::Explain => {
+            let timeout = database.statement_timeout;
+            (timeout, timeout + PLAIN_SLACK)
+        }
+        // How long the statement takes is up to the reader: the clock runs in `RowStream::next`, while
+        // we wait for PostgreSQL and not while the reader makes us wait.
+        Via::Streams => (Duration::ZERO, database.statement_timeout),
+    };
     let settings = Settings {
         identity,
         statement_timeout,
         action: "",
     };
-    let patience = database.statement_timeout
-        + match via {
-            // PostgreSQL's own clock runs too, and says it better.
-            Via::Plain => PLAIN_SLACK,
-            Via::Streams => Duration::ZERO,
-        };
     let mut attempt = 1;
     loop {
         let mut lease = match via {
-            Via::Plain => database.lease(&database.plain, None).await?,
+            Via::Plain | Via::Explain => database.lease(&database.plain, None).await?,
             Via::Streams => {
                 let share = database.shares.take(identity.key).await?;
                 database.lease(&database.streams, Some(share)).await?
@@ -513,19 +491,12 @@ async fn open(
         };
         // PostgreSQL may say nothing at all until it has its first rows. Dropping the lease cancels
         // the statement.
-        let then = match parts.is_empty() {
-            true => Then::End,
-            false => Then::More,
-        };
-        let Statement {
-            rendered, speech, ..
-        } = &statement;
-        let reading = session::read(&mut lease, settings, rendered, *speech, then);
+        let reading = begin(database, &mut lease, settings, query, via);
         let Ok(reading) = tokio::time::timeout(patience, reading).await else {
             return Err(too_slow());
         };
-        let reading = match reading {
-            Ok(reading) => reading,
+        let (reading, statement, parts) = match reading {
+            Ok(begun) => begun,
             Err(Failure::Stale(_) | Failure::Outdated(_)) if attempt < ATTEMPTS => {
                 attempt += 1;
                 continue;
@@ -544,6 +515,47 @@ async fn open(
             parts,
         });
     }
+}
+
+/// Begins with a query's own rows; where it asks for what was written since a cursor, once the log has
+/// said what that is. Behind them come the parts.
+async fn begin(
+    database: &Inner,
+    lease: &mut Lease,
+    settings: Settings<'_>,
+    query: &Query,
+    via: Via,
+) -> Result<(Reading, Statement, VecDeque<Included>), Failure> {
+    let render = |query: &Query| {
+        let parts = related(query, settings.identity, via)?;
+        let then = match parts.is_empty() {
+            true => Then::End,
+            false => Then::More,
+        };
+        Ok((render(query, settings.identity, via)?, parts, then))
+    };
+    if !query.asks_the_log() {
+        let (statement, parts, then) = render(query).map_err(Failure::Final)?;
+        let sql = &statement.rendered;
+        let reading = session::read(lease, settings, sql, statement.speech, then).await?;
+        return Ok((reading, statement, parts));
+    }
+    let (snapshot, narrowed) = since::begin(database, lease, settings, query).await?;
+    let (statement, parts, then) = match render(&narrowed) {
+        Ok(rendered) => rendered,
+        Err(error) => {
+            session::roll_back(lease).await;
+            return Err(Failure::Final(error));
+        }
+    };
+    let sql = &statement.rendered;
+    let (rows, prepared) = session::read_more(lease, sql, statement.speech, then).await?;
+    let reading = Reading {
+        snapshot,
+        rows,
+        statement: prepared,
+    };
+    Ok((reading, statement, parts))
 }
 
 fn too_slow() -> Error {

@@ -59,7 +59,7 @@ pub(super) struct Settings<'a> {
 pub(super) struct Reading {
     pub(super) snapshot: Snapshot,
     pub(super) rows: RowStream,
-    statement: Statement,
+    pub(super) statement: Statement,
 }
 
 impl Reading {
@@ -165,7 +165,7 @@ pub(super) async fn read_more(
     query: &Rendered,
     speech: Speech,
     then: Then,
-) -> Result<(RowStream, Statement), Error> {
+) -> Result<(RowStream, Statement), Failure> {
     let rows = async {
         let statement = lease.statement(&query.sql).await?;
         let (rows, _) = tokio::join!(
@@ -180,9 +180,23 @@ pub(super) async fn read_more(
         Err(error) => {
             roll_back(lease).await;
             lease.forget(&query.sql);
-            Err(refused(error, speech).into())
+            Err(refused(error, speech))
         }
     }
+}
+
+/// Begins a transaction that reads, for a lease that is busy, and does something `first` in it, as the
+/// role that we log in as; in one flight. Queries follow by [`read_more`].
+pub(super) async fn begin_read<T>(
+    lease: &Lease,
+    settings: Settings<'_>,
+    first: impl Future<Output = T>,
+) -> (Result<Snapshot, Failure>, T) {
+    // A statement that is not there fails as everything behind it does.
+    let begin = lease.statement(SETTINGS).await;
+    let told = async { set(lease, &begin?, settings).await };
+    let (began, first, told) = tokio::join!(biased; lease.batch_execute(BEGIN_READ), first, told);
+    (confirm(began, told, settings.identity), first)
 }
 
 /// How a transaction that writes began.
@@ -206,7 +220,7 @@ pub(super) async fn begin_write(
 ) -> Result<Begun, Failure> {
     let begin = lease.statement(SETTINGS).await.map_err(stale)?;
     let prepared = match taking {
-        Some(taking) => Some(taking.prepare(lease).await.map_err(not_taken)?),
+        Some(taking) => Some(taking.prepare(lease).await.map_err(own_refused)?),
         None => None,
     };
     lease.busy();
@@ -232,7 +246,7 @@ pub(super) async fn begin_write(
     );
     let begun = began.map_err(stale).and_then(|()| {
         // Once it has failed, so has everything behind it.
-        let found = found.map_err(not_taken)?;
+        let found = found.map_err(own_refused)?;
         confirm(Ok(()), told, settings.identity)?;
         Ok(found)
     });
@@ -485,11 +499,16 @@ pub(super) fn is_outdated(error: &tokio_postgres::Error) -> bool {
     })
 }
 
-/// An error of an action's own statements: the table is missing, or not ours.
-fn not_taken(error: tokio_postgres::Error) -> Failure {
+/// Prepares a statement about rowcast's own tables, outside of any transaction.
+pub(super) async fn own(lease: &Lease, sql: &str) -> Result<Statement, Failure> {
+    lease.statement(sql).await.map_err(own_refused)
+}
+
+/// An error of such a statement: the table is missing, or not ours.
+pub(super) fn own_refused(error: tokio_postgres::Error) -> Failure {
     match fault::sqlstate(&error) {
         Some(state) if state.starts_with("42") => {
-            let failed = Error::internal("actions cannot be recorded");
+            let failed = Error::internal("rowcast's own tables cannot be used");
             Failure::Final(failed.with_source(error))
         }
         _ => refused(error, Speech::Guarded),

@@ -104,7 +104,7 @@ pub fn status(kind: Kind) -> StatusCode {
         | Kind::ActionInFlight
         | Kind::RequestIdInUse
         | Kind::RequestCancelled => StatusCode::CONFLICT,
-        Kind::ChannelEnded | Kind::TopicLost => StatusCode::GONE,
+        Kind::ChannelEnded | Kind::TopicLost | Kind::CursorOutdated => StatusCode::GONE,
         Kind::ActionReused => StatusCode::UNPROCESSABLE_ENTITY,
         Kind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         Kind::BodyTooLarge | Kind::SignalTooLarge => StatusCode::PAYLOAD_TOO_LARGE,

@@ -8,6 +8,7 @@ use super::{
     plan::{self, Plan},
     relations::{self, Relations, Shapes},
     retention::{self, LogState, Retainer, Retention},
+    since::Following,
 };
 use crate::{
     catalog::Oid,
@@ -134,7 +135,7 @@ impl Keeper {
     ///
     /// # Errors
     /// `DatabaseUnavailable`; tables that cannot be logged are in the answer.
-    pub async fn install(&mut self, plan: &Plan) -> Result<Progress> {
+    pub async fn install(&mut self, plan: &Arc<Plan>) -> Result<Progress> {
         let mut progress = Progress::default();
         let mut open: Vec<&Logged> = plan.logged.iter().collect();
         let mut reasons: HashMap<Oid, String> = HashMap::new();
@@ -168,6 +169,10 @@ impl Keeper {
         reasons.extend(open.iter().map(|it| (it.relation, waiting.to_owned())));
         progress.unlogged = reasons;
         self.note(plan).await?;
+        self.database.follow(Following {
+            plan: plan.clone(),
+            unlogged: Arc::new(progress.unlogged.keys().copied().collect()),
+        });
         Ok(progress)
     }
 

@@ -13,6 +13,7 @@ mod personal;
 mod plan;
 mod relations;
 mod retention;
+pub(super) mod since;
 mod states;
 mod texts;
 mod view;

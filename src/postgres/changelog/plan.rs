@@ -147,6 +147,13 @@ impl Plan {
             .map(|(relation, it)| (*relation, it.as_slice()))
     }
 
+    /// Which relations' entries mean something for a resource, and what.
+    pub(super) fn about(&self, resource: &Resource) -> impl Iterator<Item = (Oid, &Concern)> {
+        let followed = self.followed();
+        let each = followed.flat_map(|(relation, them)| them.iter().map(move |it| (relation, it)));
+        each.filter(move |(_, it)| it.resource.relation == resource.relation)
+    }
+
     /// The statements of a table with a key.
     pub(super) fn texts(&self, resource: &Resource) -> &Texts {
         self.texts

@@ -6,6 +6,7 @@ mod embed;
 mod fence;
 mod identifier;
 mod include;
+mod modified;
 mod refer;
 mod select;
 mod write;

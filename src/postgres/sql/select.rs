@@ -4,7 +4,7 @@ use super::{
     Rendered, Writer, call,
     condition::{condition, is_harmless, place},
     embed::Parent,
-    fence,
+    fence, modified,
 };
 use crate::{
     catalog::Resource,
@@ -361,6 +361,7 @@ pub(super) fn matching(writer: &mut Writer, row: Parent<'_>) -> Result<()> {
         |writer, it| condition(writer, row.alias, &query.resource, it, &related),
     )?;
     failed.into_inner()?;
+    modified::append(writer, row)?;
     row.conditions(writer)
 }
 

@@ -3,6 +3,7 @@
 mod condition;
 pub(crate) mod embed;
 pub(crate) mod include;
+pub(crate) mod modified;
 mod order;
 mod output;
 mod place;
@@ -16,6 +17,7 @@ pub(super) use condition::equal;
 pub(crate) use condition::{Check, Condition};
 use embed::Embedding;
 use include::Way;
+use modified::Modified;
 pub(crate) use order::Order;
 pub(crate) use output::{Output, Source};
 pub(crate) use place::Place;
@@ -40,6 +42,8 @@ pub struct Query {
     pub(crate) ways: Vec<Way>,
     /// The function whose rows they are; `None`: they are the resource's own.
     pub(crate) call: Option<Arc<Call>>,
+    /// Since when the rows have to have been written. Those beside them have their own.
+    pub(crate) modified: Option<Modified>,
     /// Whether an answer has an entity tag.
     pub(crate) etag: bool,
     partial: bool,
@@ -62,6 +66,14 @@ impl Query {
         only_rows(&syntax)?;
         let mut query = Self::plan(access, &allowed, &syntax, 0)?;
         query.ways = include::ways(access, &allowed.resource, &syntax.include)?;
+        if let Some(text) = &syntax.modified_since {
+            query.modified = Some(modified::read(&allowed, text)?);
+            for way in &mut query.ways {
+                let related = &mut way.embed.query;
+                let allowed = access.resource(&related.resource.name)?;
+                related.modified = Some(modified::read(&allowed, text)?);
+            }
+        }
         Ok(query)
     }
 
@@ -207,6 +219,7 @@ impl Query {
             embeds: Vec::new(),
             ways: Vec::new(),
             call: None,
+            modified: None,
             etag: false,
             item: false,
         })
@@ -289,7 +302,6 @@ pub(super) fn only_select(syntax: &Syntax) -> Result<()> {
 fn only_rows(syntax: &Syntax) -> Result<()> {
     let unplanned = [
         (syntax.after.is_some(), "\"after\""),
-        (syntax.modified_since.is_some(), "\"modified_since\""),
         (syntax.columns.is_some(), "\"columns\""),
         (syntax.on_conflict.is_some(), "\"on_conflict\""),
     ];
