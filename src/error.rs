@@ -340,12 +340,12 @@ kinds! {
     SequenceInvalid = "RC410" "sequence-invalid" "The sequence is not this channel's";
     /// A cursor that is not of this database, or forged.
     CursorInvalid = "RC411" "cursor-invalid" "The cursor is not of this database";
-    /// A cursor since which not everything is known any more.
-    CursorOutdated = "RC414" "cursor-outdated" "The cursor is too old";
     /// More connections than the server takes.
     TooManyConnections = "RC412" "too-many-connections" "Too many connections";
     /// The channel was ended while the request ran.
     ChannelEnded = "RC413" "channel-ended" "The channel was ended";
+    /// A cursor since which not everything is known any more.
+    CursorOutdated = "RC414" "cursor-outdated" "The cursor is too old";
     /// No topic of that name, or its row is not the caller's to see.
     TopicUnknown = "RC420" "topic-unknown" "There is no such topic";
     /// The row of a topic is no longer the caller's to see; sent on an open channel.

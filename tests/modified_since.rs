@@ -108,7 +108,9 @@ async fn of_five_thousand_messages_the_three_that_changed_are_sent() {
     );
 
     // The same through a channel.
-    let mut channel = client.channel(Transport::Sse, "tab").await;
+    let mut channel = client
+        .channel_with(Transport::Sse, "tab", "resources=tickets")
+        .await;
     channel.expect("open").await;
     let asked = client.get(&format!("{path}&modified_since={before}"));
     asked

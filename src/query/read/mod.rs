@@ -129,6 +129,9 @@ impl Query {
         if !syntax.include.is_empty() {
             return Err(not_planned("\"include\" of a function's rows"));
         }
+        if syntax.modified_since.is_some() {
+            return Err(not_planned("\"modified_since\" of a function's rows"));
+        }
         let mut query = Self::plan(access, allowed, syntax, 0)?;
         // They are what the function makes of rows, and enter no store.
         query.partial = true;
