@@ -223,6 +223,7 @@ build_page() {
         say "There is no Node $NODE_OLDEST or newer, so the page of the demonstration is not built."
         return
     fi
-    need_client && quietly npm run --silent build --prefix "$PROJECT/client" ||
+    if ! need_client || ! quietly npm run --silent build --prefix "$PROJECT/client"; then
         say "The page of the demonstration could not be built; everything else works without it."
+    fi
 }

@@ -173,11 +173,15 @@ export class Persist {
     this.#coverages.clear();
     await this.#flushing;
     this.close();
-    if (!this.factory) return;
-    const request = this.factory.deleteDatabase(this.name);
     await new Promise<void>((resolve) => {
-      // Other tabs close their connection when they hear of it.
-      request.onsuccess = request.onerror = () => resolve();
+      try {
+        const request = this.factory?.deleteDatabase(this.name);
+        // Other tabs close their connection when they hear of it.
+        if (request) request.onsuccess = request.onerror = () => resolve();
+        else resolve();
+      } catch {
+        resolve();
+      }
     });
   }
 
