@@ -236,7 +236,7 @@ fn here(embed: &Embedding) -> impl Iterator<Item = usize> {
 }
 
 /// Appends that columns of two rows are equal.
-pub(super) fn same(
+fn same(
     writer: &mut Writer,
     (left, left_alias): (&Resource, &str),
     (right, right_alias): (&Resource, &str),

@@ -1,17 +1,16 @@
 //! Related rows beside the rows, as statements of their own: one for each resource.
 //!
-//! The rows are found from the query itself, as a semi-join that PostgreSQL plans, and not from a list
-//! of keys: nothing has to be collected first, and what is cheaper, a look-up for each row or a hash of
-//! all, is PostgreSQL's to know.
+//! The rows are found from the query itself, inside of PostgreSQL, and not from a list of keys that
+//! comes back here: nothing has to be collected first, and the statement is the same for all.
 
 use super::{
     Rendered, Writer,
-    embed::{Parent, same},
+    embed::Parent,
     fence, identifier,
     select::{self, Labels, ROW},
 };
 use crate::{
-    catalog::Link,
+    catalog::{Column, Link, Resource, TypeKind},
     error::{Error, Result},
     identity::OrganizationId,
     postgres::encode::RowEncoder,
@@ -70,12 +69,13 @@ pub(crate) fn included(
     // What the answer has as rows of the query does not come again.
     let is_own = rows.resource.relation == query.resource.relation;
     if is_own && !query.is_partial() && !query.resource.key.is_empty() {
-        writer.sql(" and not exists (select from (");
+        writer.sql(" and not ");
         let keys = &query.resource.key;
-        ways.own(&mut writer, keys)?;
-        writer.sql(") as own where ");
-        equal(&mut writer, rows, "own", keys);
-        writer.sql(")");
+        let own = Row {
+            resource: &rows.resource,
+            alias: ROW,
+        };
+        own.is_among(&mut writer, keys, |writer| ways.own(writer, keys))?;
     }
     if !harmless {
         writer.sql(" end");
@@ -106,91 +106,63 @@ impl Ways<'_> {
             writer.sql(")");
             return Ok(());
         }
+        let row = Row {
+            resource: &part.resource,
+            alias: ROW,
+        };
         // As an `or`, no index would lead to the rows.
-        writer.sql("exists (select from (");
-        for (place, way) in part.ways.iter().enumerate() {
-            writer.sql(if place == 0 { "" } else { " union " });
-            let way = &self.query.ways[*way];
-            self.rows_of(writer, way, keys)?;
-        }
-        writer.sql(") as any_of where ");
-        equal(
-            writer,
-            &self.query.ways[part.ways[0]].embed.query,
-            "any_of",
-            keys,
-        );
-        writer.sql(")");
-        Ok(())
+        row.is_among(writer, keys, |writer| {
+            for (place, way) in part.ways.iter().enumerate() {
+                writer.sql(if place == 0 { "" } else { " union all " });
+                self.rows_of(writer, &self.query.ways[*way], keys)?;
+            }
+            Ok(())
+        })
     }
 
     /// Appends the condition that a way leads to the row called `alias`.
     fn leads_to(self, writer: &mut Writer, way: &Way, alias: &str) -> Result<()> {
-        let from = writer.alias('p');
         let embed = &way.embed;
-        let pairs = match &embed.relation.link {
-            Link::Key { columns, .. } => columns,
-            Link::Join { near, .. } => near,
+        let row = Row {
+            resource: &embed.query.resource,
+            alias,
         };
-        let here: Vec<usize> = pairs.iter().map(|it| it.0).collect();
-        writer.sql("exists (select from (");
-        match way.from {
-            None => self.own(writer, &here)?,
+        let from = |writer: &mut Writer, columns: &[usize]| match way.from {
+            None => self.own(writer, columns),
             Some(from) => {
                 let from = self.query.ways.get(from);
                 let from = from.ok_or_else(|| Error::internal("a way from nowhere"))?;
-                self.rows_of(writer, from, &here)?;
+                self.rows_of(writer, from, columns)
             }
-        }
-        writer.sql(") as ").sql(&from);
-        let target = &embed.query.resource;
-        let numbered = |writer: &mut Writer, (resource, name): (&_, &str), columns: &[usize]| {
-            let resource: &crate::catalog::Resource = resource;
-            writer.separated(
-                " and ",
-                columns.iter().enumerate(),
-                |writer, (place, index)| {
-                    let column = &resource.columns[*index];
-                    writer
-                        .column(name, column)
-                        .equals(column)
-                        .sql(&format!("{from}.c{}", place + 1));
-                },
-            );
         };
         match (&embed.relation.link, &embed.through) {
             (Link::Key { columns, .. }, _) => {
-                writer.sql(" where ");
-                let there: Vec<usize> = columns.iter().map(|it| it.1).collect();
-                numbered(writer, (&**target, alias), &there);
+                let (here, there) = sides(columns);
+                row.is_among(writer, &there, |writer| from(writer, &here))
             }
             (Link::Join { near, far, .. }, Some(through)) => {
+                let (here, between) = sides(near);
+                let (there, beyond) = sides(far);
                 let name = writer.alias('j');
-                writer
-                    .sql(" cross join ")
-                    .relation(through)
-                    .sql(" as ")
-                    .sql(&name)
-                    .sql(" where ");
-                let there: Vec<usize> = near.iter().map(|it| it.1).collect();
-                numbered(writer, (&**through, &name), &there);
-                writer.sql(" and ");
-                same(writer, (&**target, alias), (&**through, &name), far);
-                writer.sql(" and ");
-                fence::append(
-                    writer,
-                    &self.query.catalog,
-                    through,
-                    &name,
-                    self.organization,
-                )?;
+                let joined = Row {
+                    resource: through,
+                    alias: &name,
+                };
+                row.is_among(writer, &there, |writer| {
+                    joined.list(writer, &beyond);
+                    joined.is_among(writer, &between, |writer| from(writer, &here))?;
+                    writer.sql(" and ");
+                    fence::append(
+                        writer,
+                        &self.query.catalog,
+                        through,
+                        &name,
+                        self.organization,
+                    )
+                })
             }
-            (Link::Join { .. }, None) => {
-                return Err(Error::internal("a join without its table"));
-            }
+            (Link::Join { .. }, None) => Err(Error::internal("a join without its table")),
         }
-        writer.sql(")");
-        Ok(())
     }
 
     /// Appends columns of the query's own rows, as `c1`, `c2`, ….
@@ -201,7 +173,7 @@ impl Ways<'_> {
             alias: &alias,
             organization: self.organization,
         };
-        self.listed(writer, row, columns);
+        Row::from(row).list(writer, columns);
         select::matching(writer, row)?;
         // Which rows there are depends on their order only if some are left out.
         if self.query.limit.is_some() || self.query.offset > 0 {
@@ -219,7 +191,7 @@ impl Ways<'_> {
             alias: &alias,
             organization: self.organization,
         };
-        self.listed(writer, row, columns);
+        Row::from(row).list(writer, columns);
         // What is asked of the rows that are answered is not asked of those on the way.
         fence::append(
             writer,
@@ -231,40 +203,84 @@ impl Ways<'_> {
         writer.sql(" and ");
         self.leads_to(writer, way, &alias)
     }
+}
 
-    fn listed(self, writer: &mut Writer, row: Parent<'_>, columns: &[usize]) {
-        let resource = &row.query.resource;
+/// A row of a resource, by its name in the statement.
+#[derive(Clone, Copy)]
+struct Row<'a> {
+    resource: &'a Resource,
+    alias: &'a str,
+}
+
+impl<'a> From<Parent<'a>> for Row<'a> {
+    fn from(parent: Parent<'a>) -> Self {
+        Self {
+            resource: &parent.query.resource,
+            alias: parent.alias,
+        }
+    }
+}
+
+impl Row<'_> {
+    /// Appends the condition that columns of the row are among those that a query lists as `c1`, `c2`, ….
+    ///
+    /// A single column is looked for in an array, which PostgreSQL fills once and then takes to the
+    /// column's index, or hashes. As a join it would be cheaper sometimes, and much dearer often: what a
+    /// policy costs once is counted for each row that is looked up, so that whole tables are read instead.
+    fn is_among(
+        self,
+        writer: &mut Writer,
+        columns: &[usize],
+        list: impl FnOnce(&mut Writer) -> Result<()>,
+    ) -> Result<()> {
+        let all = columns.iter().map(|index| &self.resource.columns[*index]);
+        let all: Vec<&Column> = all.collect();
+        if let [column] = all.as_slice()
+            && column.type_.kind == TypeKind::Base
+        {
+            writer
+                .column(self.alias, column)
+                .equals(column)
+                .sql("any (array(");
+            list(writer)?;
+            writer.sql("))");
+            return Ok(());
+        }
+        let listed = writer.alias('p');
+        writer.sql("exists (select from (");
+        list(writer)?;
+        writer.sql(") as ").sql(&listed).sql(" where ");
+        writer.separated(" and ", (1..).zip(all), |writer, (number, column)| {
+            let number: usize = number;
+            writer
+                .column(self.alias, column)
+                .equals(column)
+                .sql(&format!("{listed}.c{number}"));
+        });
+        writer.sql(")");
+        Ok(())
+    }
+
+    /// Appends `select … from … where` of columns of the row, as `c1`, `c2`, ….
+    fn list(self, writer: &mut Writer, columns: &[usize]) {
         writer.sql("select ");
-        writer.separated(
-            ", ",
-            columns.iter().enumerate(),
-            |writer, (place, index)| {
-                let column = identifier(&resource.columns[*index].name);
-                writer.sql(&format!("{}.{column} as c{}", row.alias, place + 1));
-            },
-        );
+        writer.separated(", ", (1..).zip(columns), |writer, (number, index)| {
+            let number: usize = number;
+            let column = identifier(&self.resource.columns[*index].name);
+            writer.sql(&format!("{}.{column} as c{number}", self.alias));
+        });
         writer
             .sql(" from ")
-            .relation(resource)
+            .relation(self.resource)
             .sql(" as ")
-            .sql(row.alias)
+            .sql(self.alias)
             .sql(" where ");
     }
 }
 
-/// Appends that these columns of the statement's row are `c1`, `c2`, … of `other`.
-fn equal(writer: &mut Writer, rows: &Query, other: &str, columns: &[usize]) {
-    writer.separated(
-        " and ",
-        columns.iter().enumerate(),
-        |writer, (place, index)| {
-            let column = &rows.resource.columns[*index];
-            writer
-                .column(ROW, column)
-                .equals(column)
-                .sql(&format!("{other}.c{}", place + 1));
-        },
-    );
+/// The columns on either side of a link.
+fn sides(columns: &[(usize, usize)]) -> (Vec<usize>, Vec<usize>) {
+    columns.iter().copied().unzip()
 }
 
 /// The columns of the related row that a way compares.
