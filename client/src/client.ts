@@ -13,7 +13,7 @@ import { Link } from "./tabs.ts";
 import type { Fetch } from "./transport/attach.ts";
 import {
   type ChangeEvent, type DoneEvent, type ErrorEvent, type Key, type OpenEvent, type ResetEvent, type Row,
-  type RowEvent, type ServerEvent,
+  ProblemError, type RowEvent, type ServerEvent, localProblem,
 } from "./wire.ts";
 import { type Action, type Outcome, type WriteWord, Writes, itemPath } from "./writes.ts";
 import { identityOf, newId } from "./identity.ts";
@@ -289,6 +289,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     for (const [target, name, handler] of this.#handlers) target.removeEventListener(name, handler);
     for (const query of this.#live.values()) query.end();
     this.#live.clear();
+    this.#requests.fail(new ProblemError(localProblem("closed", "The client was closed.")));
     await this.#persist.flush();
     this.#writes.close();
     this.#link?.close();

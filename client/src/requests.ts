@@ -58,11 +58,6 @@ export class Requests {
     return this.#open.has(id);
   }
 
-  /** How many wait or run. */
-  get size(): number {
-    return this.#open.size;
-  }
-
   /** Asks, and resolves at the end. An abort rejects at once and cancels at the server. */
   ask(path: string, priority: number, handler: Handler, signal?: AbortSignal): Promise<DoneEvent> {
     return new Promise((resolve, reject) => {

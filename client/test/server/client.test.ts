@@ -248,6 +248,26 @@ test("unsent writes survive a closed page", async () => {
   await until("nothing waits", () => second.status.pending === 0);
 });
 
+test("a restarted server is resumed by cursor: what happened meanwhile comes, and nothing else", async () => {
+  const client = connect();
+  const live = client.from("contacts").order("id").live();
+  await live.ready;
+  const { requests, resets } = client.figures;
+  const asked = requests.length;
+  client.setOnline(false);
+  await dev.kill("SIGTERM");
+  await dev.up();
+  await dev.call("PATCH", `/contacts/${live.rows[3]?.id}`, { name: "Renamed after the restart" });
+  const { changes } = client.figures;
+  client.setOnline(true);
+  await until("it has come", () => live.rows[3]?.name === "Renamed after the restart");
+  await until("it is caught up", () => client.status.isCaughtUp);
+  assert.deepEqual([client.figures.requests.length, client.figures.resets, client.figures.changes], [asked, resets, changes + 1]);
+  const waiting = client.from("contacts").then(() => "rows", (error: unknown) => (error as ProblemError).problem.type);
+  await client.close();
+  assert.equal(await waiting, "urn:rowcast:client:closed");
+});
+
 test("whatever interleaves, every store ends up equal to the database", async () => {
   const watchers = [connect(), connect({ transports: ["sse"] }), connect({ transports: ["poll"] }), connect({ persist: true, indexedDB: new IDBFactory() })];
   const lives = watchers.map((client) => [

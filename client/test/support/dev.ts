@@ -85,19 +85,19 @@ export class Dev {
     });
   }
 
-  /** As a crash would: nothing is said, nothing is finished. */
-  async kill(): Promise<void> {
+  /** As a crash would, nothing is said, nothing is finished; or, by SIGTERM, in good order. */
+  async kill(signal: "SIGKILL" | "SIGTERM" = "SIGKILL"): Promise<void> {
     const { child } = this;
     if (!child) return;
     const gone = new Promise((resolve) => child.once("exit", resolve));
-    child.kill("SIGKILL");
+    child.kill(signal);
     await gone;
   }
 
   async end(): Promise<void> {
     const { child } = this;
     this.child = undefined;
-    if (child && child.exitCode === null) {
+    if (child && child.exitCode === null && child.signalCode === null) {
       const gone = new Promise((resolve) => child.once("exit", resolve));
       child.kill("SIGTERM");
       await gone;
