@@ -87,14 +87,18 @@ impl Requests {
 
 async fn run(database: Database, identity: Arc<Identity>, query: Query, mut lane: RequestLane) {
     match read(&database, &identity, &query, &mut lane).await {
-        Ok(position) => {
+        Ok(Outcome {
+            position,
+            next,
+            count,
+        }) => {
             let id = lane.request_id().clone();
             let done = Done {
                 request_id: id.as_str(),
                 rows: lane.rows_told(),
                 position: &position,
-                next: None,
-                count: None,
+                next: next.as_deref(),
+                count,
             };
             lane.finish(done.encode());
         }
@@ -116,7 +120,7 @@ async fn read(
     identity: &Identity,
     query: &Query,
     lane: &mut RequestLane,
-) -> Result<Position> {
+) -> Result<Outcome> {
     let mut stream = unless_cancelled(lane, database.stream(identity, query)).await?;
     let position = stream.position.clone();
     lane.snapshot_taken(position.version);
@@ -135,9 +139,21 @@ async fn read(
         }
         match unless_cancelled(lane, stream.advance()).await? {
             Some(part) => buffer.prefix = prefix(&part.resource, part.partial),
-            None => return Ok(position),
+            None => break,
         }
     }
+    Ok(Outcome {
+        count: unless_cancelled(lane, stream.count()).await?,
+        next: stream.next_page(query),
+        position,
+    })
+}
+
+/// What the end of a request tells.
+struct Outcome {
+    position: Position,
+    next: Option<String>,
+    count: Option<u64>,
 }
 
 async fn next(lane: &RequestLane, stream: &mut RowStream, out: &mut RowBuffer) -> Result<usize> {

@@ -37,6 +37,7 @@ select
     equality.schema as equality_schema,
     equality.name as equality_name,
     coalesce(equality.leakproof, false) as equality_leakproof,
+    coalesce(equality.leakproof_order, false) as order_leakproof,
     coalesce(equality.ordered, false) as ordered
 -- `offset 0` keeps the few types that are needed together. Without it the planner looks up the
 -- equality of every type that there is first, which takes seconds.
@@ -56,7 +57,18 @@ left join lateral (
         p.proleakproof
             or p.oid in ('pg_catalog.enum_eq'::regproc, 'pg_catalog.numeric_eq'::regproc)
             as leakproof,
-        am.amname = 'btree' as ordered
+        am.amname = 'btree' as ordered,
+        am.amname = 'btree' and (
+            select bool_and(compares.proleakproof)
+            from pg_catalog.pg_amop as each
+            join pg_catalog.pg_operator as other on other.oid = each.amopopr
+            join pg_catalog.pg_proc as compares on compares.oid = other.oprcode
+            where each.amopfamily = oc.opcfamily
+                and each.amoplefttype = oc.opcintype
+                and each.amoprighttype = oc.opcintype
+                and each.amopstrategy in (1, 5)
+                and each.amoppurpose = 's'
+        ) as leakproof_order
     from pg_catalog.pg_opclass as oc
     join pg_catalog.pg_am as am on am.oid = oc.opcmethod
     join pg_catalog.pg_type as input on input.oid = oc.opcintype

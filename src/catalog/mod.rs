@@ -347,6 +347,8 @@ pub struct Column {
     /// nothing of rows that do not pass, so it may run below the fence. Never so for a view's
     /// columns, which may be expressions that raise errors.
     pub leakproof_equality: bool,
+    /// The same of the operators by which the type is ordered.
+    pub leakproof_order: bool,
     /// The type has a default order (a default btree operator class).
     pub orderable: bool,
 }
@@ -368,6 +370,7 @@ impl Column {
             generated: false,
             equality: None,
             leakproof_equality: false,
+            leakproof_order: false,
             orderable: false,
         }
     }

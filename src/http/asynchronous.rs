@@ -6,6 +6,7 @@
 use super::{
     head::{Head, Segment, UNRESERVED},
     preferences::{Preferences, put_respond_async},
+    range,
     reply::{self, Answered, CHANNEL_ID, PRIORITY, Refusal, log_refused, put, put_no_store},
 };
 use crate::{
@@ -107,7 +108,9 @@ impl Asynchronous {
         let start = async {
             let priority = priority_of(head)?;
             let access = self.database.access(&identity.role).await?;
-            let query = target.query(&access, &head.query)?;
+            let mut query = target.query(&access, &head.query)?;
+            range::narrow(&mut query, head)?;
+            query.counted(preferences.counting());
             let lane = self
                 .requests
                 .reserve(identity, &channel_id, id.clone(), priority)?;

@@ -14,10 +14,12 @@ mod head;
 mod health;
 mod issue;
 mod long_poll;
+mod media;
 mod page;
 mod passes;
 mod preferences;
 mod question;
+mod range;
 mod reader;
 mod reads;
 mod reply;
@@ -39,7 +41,7 @@ pub use page::Page;
 pub use reads::Reads;
 pub use reply::{
     ACTION_ID, CHANNEL_ID, CURSOR, IDEMPOTENCY_REPLAYED, NEXT, PREFER, PREFERENCE_APPLIED,
-    PRIORITY, SEQUENCE, VERSION, of_error,
+    PRIORITY, SEQUENCE, VERSION, of_error, with_range,
 };
 pub use requests::Progress;
 pub use signals::Topics;

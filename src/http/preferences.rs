@@ -8,7 +8,10 @@ use super::{
     head::Head,
     reply::{PREFER, PREFERENCE_APPLIED, put},
 };
-use crate::error::{Error, Kind, Result};
+use crate::{
+    error::{Error, Kind, Result},
+    query::Counting,
+};
 use http::HeaderMap;
 
 /// What a caller would like.
@@ -196,6 +199,15 @@ impl Preferences {
     /// that were written).
     pub(super) fn counts(&self) -> bool {
         matches!(self.count, Some(Count::Exact | Count::Estimated))
+    }
+
+    /// How the rows of a list are counted.
+    pub(super) fn counting(&self) -> Option<Counting> {
+        self.count.map(|it| match it {
+            Count::Exact => Counting::Exact,
+            Count::Planned => Counting::Planned,
+            Count::Estimated => Counting::Estimated,
+        })
     }
 
     /// Says which preferences were followed, if any were.

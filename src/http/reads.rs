@@ -1,16 +1,28 @@
 //! `GET` and `HEAD` of a resource and of one of its rows: at once, or asynchronously.
 
 use super::{
-    accept::negotiate,
     asynchronous::{Asynchronous, Target},
     conditions,
     credentials::Callers,
-    head::{Head, Segment},
-    preferences::Preferences,
-    reply::{self, Answered, put_etag, put_position},
+    head::{Head, Segment, UNRESERVED},
+    media::Media,
+    preferences::{Followed, Preferences},
+    range,
+    reply::{self, Answered, NEXT, Refusal, put, put_etag, put_position, put_range},
 };
-use crate::{error::Result, identity::Caller, postgres::Database};
-use http::StatusCode;
+use crate::{
+    config::{Api, WriteAnswer},
+    error::Result,
+    identity::Caller,
+    postgres::Database,
+    wire::strip,
+};
+use bytes::Bytes;
+use http::{
+    StatusCode,
+    header::{CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE, LINK},
+};
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
 use std::sync::Arc;
 
 /// Answers reads.
@@ -19,30 +31,38 @@ pub struct Reads {
     database: Database,
     callers: Arc<Callers>,
     asynchronous: Arc<Asynchronous>,
+    /// Answers are PostgREST's to the letter.
+    as_postgrest: bool,
 }
 
 impl Reads {
     /// Reads of this database.
-    pub fn new(database: Database, callers: Arc<Callers>, asynchronous: Arc<Asynchronous>) -> Self {
+    pub fn new(
+        database: Database,
+        callers: Arc<Callers>,
+        asynchronous: Arc<Asynchronous>,
+        api: &Api,
+    ) -> Self {
         Self {
             database,
             callers,
             asynchronous,
+            as_postgrest: api.write_answer == WriteAnswer::Minimal,
         }
     }
 
     /// What every read looks at before its query.
-    pub(super) fn begin(&self, head: &Head) -> Result<(Caller, Preferences)> {
+    pub(super) fn begin(&self, head: &Head) -> Result<(Caller, Preferences, Media)> {
         let caller = self.callers.caller(head)?;
         let preferences = Preferences::read(head)?;
-        negotiate(head, &[("application/json", ())])?;
-        Ok((caller, preferences))
+        let media = Media::read(head)?;
+        Ok((caller, preferences, media))
     }
 }
 
 /// `GET /{resource}`
 pub(super) async fn list(resource: Segment, head: Head, reads: Arc<Reads>) -> Answered {
-    let (Caller { identity, .. }, preferences) = reads.begin(&head)?;
+    let (Caller { identity, .. }, preferences, media) = reads.begin(&head)?;
     let target = Target { resource, id: None };
     let asynchronous = &reads.asynchronous;
     if let Some(id) = asynchronous.asked(&head, &preferences)? {
@@ -51,11 +71,83 @@ pub(super) async fn list(resource: Segment, head: Head, reads: Arc<Reads>) -> An
             .await;
     }
     let access = reads.database.access(&identity.role).await?;
-    let query = target.query(&access, &head.query)?;
+    let mut query = target.query(&access, &head.query)?;
+    range::narrow(&mut query, &head)?;
+    query.counted(preferences.counting());
     let listing = reads.database.list(&identity, &query).await?;
-    let mut response = reply::json(StatusCode::OK, listing.body);
-    put_position(response.headers_mut(), &listing.position);
+    let first = query.first();
+    let (status, content_range) = range::answered(first, listing.rows, listing.count);
+    if let (StatusCode::RANGE_NOT_SATISFIABLE, Some(count)) = (status, listing.count) {
+        let refusal = Refusal::from(range::beyond(first, count));
+        return Err(refusal.with(CONTENT_RANGE, &content_range));
+    }
+    media.admits(listing.rows)?;
+    let mut response = reply::json(status, shaped(listing.body, media, query.includes()));
+    put_range(&mut response, &content_range);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, media.content_type(reads.as_postgrest));
+    let name = utf8_percent_encode(&query.resource().name, UNRESERVED).to_string();
+    if reads.as_postgrest {
+        put(headers, CONTENT_LOCATION, &canonical(&name, &head.query));
+    }
+    if let Some(next) = &listing.next {
+        put(headers, NEXT, next);
+        let limit = query.rows_limit();
+        let link = following(target.resource.raw(), &head.query, next, limit);
+        put(headers, LINK, &link);
+    }
+    put_position(headers, &listing.position);
+    preferences.put_applied(headers, Followed::Read);
     Ok(response)
+}
+
+/// A list in the shape that the caller takes.
+fn shaped(body: Bytes, media: Media, is_object: bool) -> Bytes {
+    let body = match media.singular && !is_object {
+        // The one element of the array.
+        true => body.slice(1..body.len() - 1),
+        false => body,
+    };
+    match media.stripped {
+        true => strip::nulls(&body),
+        false => body,
+    }
+}
+
+/// What a list is the answer to, by one text for all ways to ask for it: its parameters sorted.
+fn canonical(name: &str, query: &str) -> String {
+    let decode = |text: &str| {
+        let text = text.replace('+', " ");
+        let text = percent_decode_str(&text).decode_utf8_lossy().into_owned();
+        utf8_percent_encode(&text, UNRESERVED).to_string()
+    };
+    let mut pairs: Vec<(String, String)> = query
+        .split('&')
+        .filter(|it| !it.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (decode(name), decode(value)))
+        .collect();
+    pairs.sort_by(|(left, _), (right, _)| left.cmp(right));
+    let pairs: Vec<String> = pairs.iter().map(|(n, v)| format!("{n}={v}")).collect();
+    match pairs.is_empty() {
+        true => format!("/{name}"),
+        false => format!("/{name}?{}", pairs.join("&")),
+    }
+}
+
+/// The link to the next page (RFC 8288): the same query behind the token.
+fn following(resource: &str, query: &str, token: &str, limit: Option<u64>) -> String {
+    let name = |pair: &&str| pair.split('=').next().unwrap_or_default().to_owned();
+    let kept = query.split('&').filter(|it| !it.is_empty());
+    let kept = kept.filter(|it| !["after", "offset"].contains(&name(it).as_str()));
+    let mut pairs: Vec<String> = kept.map(str::to_owned).collect();
+    if let Some(limit) = limit
+        && !pairs.iter().any(|it| it.starts_with("limit="))
+    {
+        pairs.push(format!("limit={limit}"));
+    }
+    pairs.push(format!("after={token}"));
+    format!("</{resource}?{}>; rel=\"next\"", pairs.join("&"))
 }
 
 /// `GET /{resource}/{id}`
@@ -65,7 +157,7 @@ pub(super) async fn item(
     head: Head,
     reads: Arc<Reads>,
 ) -> Answered {
-    let (Caller { identity, .. }, preferences) = reads.begin(&head)?;
+    let (Caller { identity, .. }, preferences, media) = reads.begin(&head)?;
     let target = Target {
         resource,
         id: Some(id),
@@ -83,7 +175,18 @@ pub(super) async fn item(
     let known = unless.is_some_and(|it| it.matches(item.etag.as_deref()));
     let mut response = match known {
         true => reply::empty(StatusCode::NOT_MODIFIED),
-        false => reply::json(StatusCode::OK, item.body),
+        false => {
+            let mut response = reply::json(
+                StatusCode::OK,
+                match media.stripped {
+                    true => strip::nulls(&item.body),
+                    false => item.body,
+                },
+            );
+            let content_type = media.content_type(reads.as_postgrest);
+            response.headers_mut().insert(CONTENT_TYPE, content_type);
+            response
+        }
     };
     put_position(response.headers_mut(), &item.position);
     put_etag(response.headers_mut(), item.etag.as_deref());

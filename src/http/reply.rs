@@ -9,8 +9,8 @@ use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{
-        ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER, SEC_WEBSOCKET_VERSION,
-        WWW_AUTHENTICATE,
+        ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER,
+        SEC_WEBSOCKET_VERSION, WWW_AUTHENTICATE,
     },
 };
 use std::error::Error as _;
@@ -85,6 +85,24 @@ pub(super) fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     headers.insert(name, value);
 }
 
+/// Says which rows of a list an answer has. The layers that compress answers leave alone what names a
+/// range, since theirs are of bytes; so the header is put on outside of them, by [`with_range`].
+pub(super) fn put_range(response: &mut Response, range: &str) {
+    let value = HeaderValue::from_str(range).expect("a range is numbers");
+    response.extensions_mut().insert(ContentRange(value));
+}
+
+#[derive(Debug, Clone)]
+struct ContentRange(HeaderValue);
+
+/// Puts the range of rows that an answer has into its header.
+pub fn with_range<B>(mut response: http::Response<B>) -> http::Response<B> {
+    if let Some(ContentRange(value)) = response.extensions_mut().remove() {
+        response.headers_mut().insert(CONTENT_RANGE, value);
+    }
+    response
+}
+
 /// A refusal: the error, and what its answer says beside the problem document.
 #[derive(Debug)]
 pub(super) struct Refusal(Box<Inner>);
@@ -117,6 +135,12 @@ impl Refusal {
     /// Says where what stands in the way can be looked at.
     pub(super) fn at(mut self, location: &str) -> Self {
         put(&mut self.0.headers, LOCATION, location);
+        self
+    }
+
+    /// Adds a header whose value we made, and which is therefore visible ASCII.
+    pub(super) fn with(mut self, name: HeaderName, value: &str) -> Self {
+        put(&mut self.0.headers, name, value);
         self
     }
 

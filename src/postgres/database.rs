@@ -9,7 +9,8 @@ use super::{
     discovery,
     lease::Lease,
     pool::{Pool, Share, Shares},
-    read::{self, Item, Listing, RowStream},
+    read::{self, Item, Listing},
+    rows::RowStream,
     write::{self, Written},
 };
 use crate::{

@@ -4,10 +4,12 @@ use super::{
     changelog::since,
     database::Inner,
     encode::RowEncoder,
-    fault::{self, Speech},
+    fault::Speech,
     lease::Lease,
+    page::Pager,
+    rows::{Count, Included, RowBuffer, RowStream, Source, Statement, too_slow},
     session::{self, Failure, Reading, Settings, Then},
-    sql::{self, Rendered},
+    sql,
 };
 use crate::{
     catalog::Resource,
@@ -17,25 +19,12 @@ use crate::{
     snapshot::Position,
 };
 use bytes::{Bytes, BytesMut};
-use futures_util::Stream;
-use std::{
-    collections::VecDeque,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 use tokio_postgres::Row;
-
-/// How much [`RowStream::next`] appends before it returns, about.
-const STEP_BYTES: usize = 64 << 10;
 
 /// A query that promises at most so many rows is read whole from a plain connection, so that it waits
 /// neither for the stream connections nor, on its own, for the reader.
 const SMALL_ROWS_MAX: u64 = 256;
-/// How much of a small result is held in memory. One that turns out larger is read as a stream.
-const SMALL_BYTES_MAX: usize = 1 << 20;
-
 /// By how much a statement whose time PostgreSQL limits may pass its limit: beyond, PostgreSQL is not
 /// there any more.
 const PLAIN_SLACK: Duration = Duration::from_secs(1);
@@ -51,6 +40,10 @@ pub struct Listing {
     pub body: Bytes,
     /// How many rows it has.
     pub rows: u64,
+    /// How many there are without `limit`, if that was asked for.
+    pub count: Option<u64>,
+    /// The token of the next page, if there is one.
+    pub next: Option<String>,
     /// The state that they are of.
     pub position: Position,
 }
@@ -64,208 +57,6 @@ pub struct Item {
     pub etag: Option<String>,
     /// The state that it is of.
     pub position: Position,
-}
-
-/// Rows as lines in one buffer: each is written as `prefix`, the row's JSON, `suffix`.
-#[derive(Debug, Default)]
-pub struct RowBuffer {
-    /// What stands before each row.
-    pub prefix: Vec<u8>,
-    /// What stands behind each row.
-    pub suffix: &'static [u8],
-    /// The lines so far.
-    pub bytes: BytesMut,
-    /// Where each line ends in `bytes`.
-    pub ends: Vec<usize>,
-}
-
-impl RowBuffer {
-    fn push(&mut self, encoder: &RowEncoder, row: &Row) -> Result<()> {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(&self.prefix);
-        encoder
-            .encode(row, &mut self.bytes)
-            .inspect_err(|_| self.bytes.truncate(start))?;
-        self.bytes.extend_from_slice(self.suffix);
-        self.ends.push(self.bytes.len());
-        Ok(())
-    }
-}
-
-/// The rows of a query as they arrive. Dropping it cancels the statement in PostgreSQL.
-pub struct RowStream {
-    /// The state that all rows are of.
-    pub position: Position,
-    encoder: RowEncoder,
-    source: Source,
-    speech: Speech,
-    /// How long PostgreSQL may say nothing.
-    patience: Duration,
-    /// What comes behind these rows, in the same transaction.
-    parts: VecDeque<Included>,
-}
-
-/// Related rows that come behind the rows of a query, with the statement for them.
-#[derive(Clone)]
-struct Included {
-    resource: Arc<Resource>,
-    partial: bool,
-    statement: Statement,
-}
-
-/// Which rows a stream gives next.
-#[derive(Debug, Clone)]
-pub struct Part {
-    /// Their resource.
-    pub resource: Arc<Resource>,
-    /// Whether they are less than whole rows of it.
-    pub partial: bool,
-}
-
-enum Source {
-    /// Still coming, on a connection that is ours until the end.
-    Live(Pin<Box<tokio_postgres::RowStream>>, Box<Lease>),
-    /// Read to their end; others follow on the connection.
-    Between(Box<Lease>),
-    /// All here, the connection given back.
-    Held(VecDeque<Row>),
-}
-
-impl RowStream {
-    /// Waits until rows are there and appends those that are, up to some 64 KiB; says how many, 0 at
-    /// the end. The connection is free as soon as the last row has been read, which is often before
-    /// the end is asked for. Cancel-safe: what was appended stays in `out`.
-    ///
-    /// # Errors
-    /// As PostgreSQL says; `StatementTimeout` if it says nothing for longer than the limit. Rows that
-    /// came before the error may have been appended.
-    pub async fn next(&mut self, out: &mut RowBuffer) -> Result<usize> {
-        let patience = self.patience;
-        let step = std::future::poll_fn(|context| self.poll_step(context, out));
-        match tokio::time::timeout(patience, step).await {
-            Ok(step) => step,
-            Err(_) => {
-                // Dropping the lease cancels the statement.
-                self.source = Source::Held(VecDeque::new());
-                Err(too_slow())
-            }
-        }
-    }
-
-    fn poll_step(&mut self, context: &mut Context<'_>, out: &mut RowBuffer) -> Poll<Result<usize>> {
-        let start = out.bytes.len();
-        let mut rows = 0;
-        while out.bytes.len() - start < STEP_BYTES {
-            match self.poll_row(context) {
-                Poll::Ready(Some(row)) => {
-                    out.push(&self.encoder, &row?)?;
-                    rows += 1;
-                }
-                Poll::Ready(None) => break,
-                Poll::Pending if rows > 0 => break,
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        Poll::Ready(Ok(rows))
-    }
-
-    /// The next row. After the last one, or an error, the connection is given back.
-    fn poll_row(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Row>>> {
-        let (rows, lease) = match &mut self.source {
-            Source::Held(rows) => return Poll::Ready(rows.pop_front().map(Ok)),
-            Source::Between(_) => return Poll::Ready(None),
-            Source::Live(rows, lease) => (rows, lease),
-        };
-        let row = ready!(rows.as_mut().poll_next(context));
-        let ended = row.is_none();
-        let failed = matches!(row, Some(Err(_)));
-        let row = row.map(|row| row.map_err(|error| fault::fault(error, self.speech)));
-        if ended || failed {
-            if self.parts.is_empty() {
-                // The transaction's end was sent along with the statement.
-                lease.idle();
-            }
-            let source = std::mem::replace(&mut self.source, Source::Held(VecDeque::new()));
-            // Of a failure in the middle, the lease ends the transaction with the connection.
-            if let (Source::Live(_, lease), true) = (source, ended && !self.parts.is_empty()) {
-                self.source = Source::Between(lease);
-            }
-        }
-        Poll::Ready(row)
-    }
-
-    /// Once these rows have been read to their end, goes on to the related rows that come behind them;
-    /// `None`: there are no more.
-    ///
-    /// # Errors
-    /// As PostgreSQL says.
-    pub async fn advance(&mut self) -> Result<Option<Part>> {
-        let Some(Included {
-            resource,
-            partial,
-            statement,
-        }) = self.parts.pop_front()
-        else {
-            return Ok(None);
-        };
-        let source = std::mem::replace(&mut self.source, Source::Held(VecDeque::new()));
-        let Source::Between(mut lease) = source else {
-            return Err(Error::internal(
-                "related rows come before others have ended",
-            ));
-        };
-        let then = match self.parts.is_empty() {
-            true => Then::End,
-            false => Then::More,
-        };
-        let read = session::read_more(&mut lease, &statement.rendered, statement.speech, then);
-        let Ok(read) = tokio::time::timeout(self.patience, read).await else {
-            return Err(too_slow());
-        };
-        let (rows, prepared) = read.map_err(Error::from)?;
-        if let Err(error) = statement.encoder.check(prepared.columns()) {
-            return Err(Inner::altered(error));
-        }
-        self.encoder = statement.encoder;
-        self.speech = statement.speech;
-        self.source = Source::Live(Box::pin(rows), lease);
-        Ok(Some(Part { resource, partial }))
-    }
-
-    /// Reads all rows now, if they are few; `None` if they are not, and then the statement has been
-    /// cancelled.
-    async fn hold(self) -> Result<Option<Self>> {
-        let patience = self.patience;
-        match tokio::time::timeout(patience, self.hold_all()).await {
-            Ok(held) => held,
-            Err(_) => Err(too_slow()),
-        }
-    }
-
-    async fn hold_all(mut self) -> Result<Option<Self>> {
-        let mut held = VecDeque::new();
-        let mut bytes = 0;
-        loop {
-            let row = std::future::poll_fn(|context| self.poll_row(context)).await;
-            let Some(row) = row.transpose()? else {
-                self.source = Source::Held(held);
-                return Ok(Some(self));
-            };
-            bytes += row.raw_size_bytes();
-            if bytes > SMALL_BYTES_MAX {
-                return Ok(None);
-            }
-            held.push_back(row);
-        }
-    }
-}
-
-impl std::fmt::Debug for RowStream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RowStream")
-            .field("position", &self.position)
-            .finish_non_exhaustive()
-    }
 }
 
 /// The rows of a query, whole.
@@ -302,6 +93,8 @@ pub(super) async fn list(database: &Inner, identity: &Identity, query: &Query) -
     Ok(Listing {
         body: out.bytes.freeze(),
         rows,
+        count: stream.count().await?,
+        next: stream.next_page(query),
         position: stream.position,
     })
 }
@@ -377,7 +170,7 @@ pub(super) async fn stream(
 ) -> Result<RowStream> {
     let small = query.rows_max().is_some_and(|rows| rows <= SMALL_ROWS_MAX);
     // How many related rows there are, the query does not tell.
-    if small && !query.includes() {
+    if small && !query.includes() && query.counting.is_none() {
         let small = open(database, identity, query, Via::Plain).await?;
         if let Some(held) = small.hold().await? {
             return Ok(held);
@@ -410,13 +203,6 @@ enum Via {
     Explain,
 }
 
-#[derive(Clone)]
-struct Statement {
-    rendered: Rendered,
-    encoder: RowEncoder,
-    speech: Speech,
-}
-
 fn render(query: &Query, identity: &Identity, via: Via) -> Result<Statement> {
     let (mut rendered, mut encoder) = sql::select(query, &identity.organization)?;
     if via == Via::Explain {
@@ -430,9 +216,47 @@ fn render(query: &Query, identity: &Identity, via: Via) -> Result<Statement> {
     })
 }
 
+/// What a query asks for beside its own rows.
+#[derive(Clone, Default)]
+struct Behind {
+    parts: VecDeque<Included>,
+    counts: VecDeque<Count>,
+    /// The page's rows, and the values of its order.
+    page: Option<(u64, usize)>,
+}
+
+impl Behind {
+    fn of(query: &Query, identity: &Identity, via: Via) -> Result<Self> {
+        if via == Via::Explain {
+            return Ok(Self::default());
+        }
+        let statement = |rendered| Statement {
+            rendered,
+            encoder: RowEncoder::new([]),
+            speech: speech(&query.resource),
+        };
+        let counts = sql::counts(query, &identity.organization)?;
+        let exact = counts.exact.map(|it| Count::Exact(statement(it)));
+        let planned = counts.planned.map(|it| Count::Planned(statement(it)));
+        Ok(Self {
+            parts: related(query, identity)?,
+            counts: exact.into_iter().chain(planned).collect(),
+            page: query.limit.zip(query.paged_by().map(<[_]>::len)),
+        })
+    }
+
+    /// What becomes of the transaction behind the query's own rows.
+    fn then(&self) -> Then {
+        match self.parts.is_empty() && self.counts.is_empty() {
+            true => Then::End,
+            false => Then::More,
+        }
+    }
+}
+
 /// The related rows that come behind a query's own.
-fn related(query: &Query, identity: &Identity, via: Via) -> Result<VecDeque<Included>> {
-    if via == Via::Explain || !query.includes() {
+fn related(query: &Query, identity: &Identity) -> Result<VecDeque<Included>> {
+    if !query.includes() {
         return Ok(VecDeque::new());
     }
     // They are those of all rows that the query is about, whether these were written or not.
@@ -495,7 +319,7 @@ async fn open(database: &Inner, identity: &Identity, query: &Query, via: Via) ->
         let Ok(reading) = tokio::time::timeout(patience, reading).await else {
             return Err(too_slow());
         };
-        let (reading, statement, parts) = match reading {
+        let (reading, statement, behind) = match reading {
             Ok(begun) => begun,
             Err(Failure::Stale(_) | Failure::Outdated(_)) if attempt < ATTEMPTS => {
                 attempt += 1;
@@ -512,7 +336,10 @@ async fn open(database: &Inner, identity: &Identity, query: &Query, via: Via) ->
             source: Source::Live(Box::pin(reading.rows), Box::new(lease)),
             speech: statement.speech,
             patience: database.statement_timeout,
-            parts,
+            parts: behind.parts,
+            counts: behind.counts,
+            pager: behind.page.map(|(limit, width)| Pager::new(limit, width)),
+            is_own: true,
         });
     }
 }
@@ -525,23 +352,20 @@ async fn begin(
     settings: Settings<'_>,
     query: &Query,
     via: Via,
-) -> Result<(Reading, Statement, VecDeque<Included>), Failure> {
+) -> Result<(Reading, Statement, Behind), Failure> {
     let render = |query: &Query| {
-        let parts = related(query, settings.identity, via)?;
-        let then = match parts.is_empty() {
-            true => Then::End,
-            false => Then::More,
-        };
-        Ok((render(query, settings.identity, via)?, parts, then))
+        let behind = Behind::of(query, settings.identity, via)?;
+        Ok((render(query, settings.identity, via)?, behind))
     };
     if !query.asks_the_log() {
-        let (statement, parts, then) = render(query).map_err(Failure::Final)?;
+        let (statement, behind) = render(query).map_err(Failure::Final)?;
         let sql = &statement.rendered;
+        let then = behind.then();
         let reading = session::read(lease, settings, sql, statement.speech, then).await?;
-        return Ok((reading, statement, parts));
+        return Ok((reading, statement, behind));
     }
     let (snapshot, narrowed) = since::begin(database, lease, settings, query).await?;
-    let (statement, parts, then) = match render(&narrowed) {
+    let (statement, behind) = match render(&narrowed) {
         Ok(rendered) => rendered,
         Err(error) => {
             session::roll_back(lease).await;
@@ -549,18 +373,14 @@ async fn begin(
         }
     };
     let sql = &statement.rendered;
+    let then = behind.then();
     let (rows, prepared) = session::read_more(lease, sql, statement.speech, then).await?;
     let reading = Reading {
         snapshot,
         rows,
         statement: prepared,
     };
-    Ok((reading, statement, parts))
-}
-
-fn too_slow() -> Error {
-    let detail = "The statement took longer than it may.";
-    Error::new(Kind::StatementTimeout, detail)
+    Ok((reading, statement, behind))
 }
 
 /// The entity tag of a row, which stands in this column as text.

@@ -14,7 +14,7 @@ pub(crate) mod write;
 pub use call::{Brought, Call, Shape};
 pub(crate) use key::encode as encode_id;
 pub(crate) use key::of_row as row_id;
-pub use read::Query;
+pub use read::{Counting, Query, Range};
 pub use value::Value;
 pub use write::{
     Action, ActionId, Answer, Duplicates, Fingerprint, Format, Write, WriteOptions, to_json,

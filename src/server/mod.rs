@@ -127,7 +127,12 @@ impl Server {
         let ending = Arc::new(AtomicBool::new(false));
         let readiness = readiness(database.clone(), ending.clone(), feed.liveness());
         let handlers = Handlers {
-            reads: Arc::new(Reads::new(database.clone(), callers.clone(), asynchronous)),
+            reads: Arc::new(Reads::new(
+                database.clone(),
+                callers.clone(),
+                asynchronous,
+                &config.api,
+            )),
             writes: Arc::new(Writes::new(
                 database.clone(),
                 callers.clone(),

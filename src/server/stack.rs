@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Kind, Result},
     http::{
         ACTION_ID, CHANNEL_ID, CURSOR, NEXT, PREFER, PREFERENCE_APPLIED, PRIORITY,
-        Response as Routed, SEQUENCE, VERSION, of_error,
+        Response as Routed, SEQUENCE, VERSION, of_error, with_range,
     },
 };
 use bytes::Bytes;
@@ -74,6 +74,7 @@ pub(super) fn stack(config: &Config, routes: BoxedFilter<(Routed,)>) -> Result<S
         .layer(CatchPanicLayer::custom(panicked))
         // Outside everything that refuses, so that scripts in browsers can read refusals too.
         .option_layer(cors(config, &request_id)?)
+        .map_response(with_range)
         .map_response(boxed)
         // Outside the routes, whose answers it compresses, but not for streams of events: a
         // compressor holds back what it has not filled a block with.

@@ -6,6 +6,7 @@ mod events;
 pub mod problem;
 pub mod signal;
 mod status;
+pub mod strip;
 
 pub use events::Events;
 pub use status::{status, status_of};

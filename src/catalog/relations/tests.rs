@@ -19,6 +19,7 @@ fn table(relation: Oid, name: &str, columns: &[&str]) -> Resource {
         generated: false,
         equality: None,
         leakproof_equality: false,
+        leakproof_order: false,
         orderable: true,
     };
     Resource {

@@ -16,6 +16,7 @@ pub(super) fn of(found: &Found, relation: Oid, stored: bool) -> Vec<Column> {
                 identity_always: column.identity_always,
                 generated: column.generated,
                 leakproof_equality: stored && comparison.is_some_and(|it| it.leakproof),
+                leakproof_order: stored && comparison.is_some_and(|it| it.leakproof_order),
                 ..given(found, &column.name, column.number, column.type_)
             }
         })
@@ -35,6 +36,7 @@ pub(super) fn given(found: &Found, name: &str, number: i16, type_: Oid) -> Colum
         generated: false,
         equality: comparison.and_then(|it| it.equality.clone()),
         leakproof_equality: false,
+        leakproof_order: false,
         orderable: comparison.is_some_and(|it| it.ordered),
     }
 }

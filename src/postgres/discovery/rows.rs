@@ -106,6 +106,7 @@ pub(super) struct TypeRow {
     pub(super) labels: Vec<Arc<str>>,
     pub(super) equality: Option<OperatorName>,
     pub(super) leakproof: bool,
+    pub(super) leakproof_order: bool,
     pub(super) ordered: bool,
 }
 
@@ -363,6 +364,7 @@ async fn types(connection: &Connection, found: &Found) -> Result<HashMap<Oid, Ty
                 labels: labels.into_iter().flatten().map(Arc::from).collect(),
                 equality: operator(row.get("equality_schema"), row.get("equality_name")),
                 leakproof: row.get("equality_leakproof"),
+                leakproof_order: row.get("order_leakproof"),
                 ordered: row.get("ordered"),
             };
             (row.get("oid"), type_)

@@ -1,6 +1,6 @@
 //! Conditions as SQL, and what they may tell of the values that they are evaluated on.
 
-use super::Writer;
+use super::{Writer, page};
 use crate::{
     catalog::{ColumnType, Resource, oid},
     query::{
@@ -16,6 +16,7 @@ pub(super) fn is_harmless(resource: &Resource, condition: &Condition) -> bool {
         Condition::Several(_, all) => all.iter().all(|it| is_harmless(resource, it)),
         // It stands behind the fence by itself where it has to.
         Condition::Related(_) => true,
+        Condition::After(after) => after.is_harmless(resource),
         Condition::Check(place, check) => {
             let Some(column) = place.whole(resource) else {
                 return false;
@@ -44,6 +45,7 @@ pub(super) fn condition(
     match condition {
         Condition::Related(it) => related(writer, *it),
         Condition::Check(place, check) => self::check(writer, alias, resource, place, check),
+        Condition::After(after) => page::after(writer, alias, resource, after),
         Condition::Not(inner) => {
             writer.sql("not (");
             self::condition(writer, alias, resource, inner, related);
@@ -172,7 +174,7 @@ pub(super) fn place(writer: &mut Writer, alias: &str, resource: &Resource, place
 }
 
 /// Appends an operator, by its schema where that of the type's equality is another than PostgreSQL's.
-fn operator(writer: &mut Writer, resource: &Resource, at: &Place, symbol: &str) {
+pub(super) fn operator(writer: &mut Writer, resource: &Resource, at: &Place, symbol: &str) {
     let equality = at.whole(resource).and_then(|it| it.equality.as_ref());
     match equality.filter(|it| &*it.schema != "pg_catalog") {
         Some(equality) => {

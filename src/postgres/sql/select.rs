@@ -4,7 +4,7 @@ use super::{
     Rendered, Writer, call,
     condition::{condition, is_harmless, place},
     embed::Parent,
-    fence, modified,
+    fence, modified, page,
 };
 use crate::{
     catalog::Resource,
@@ -63,6 +63,8 @@ fn rows(writer: &mut Writer, row: Parent<'_>) -> Result<RowEncoder> {
         |writer, separator| {
             if query.etag {
                 writer.sql(separator).sql("t.xmin::text");
+            } else {
+                page::keys(writer, query, separator);
             }
             Ok(())
         },
@@ -78,7 +80,9 @@ fn rows(writer: &mut Writer, row: Parent<'_>) -> Result<RowEncoder> {
     writer.sql(" where ");
     matching(writer, row)?;
     order(writer, row)?;
-    cut(writer, query);
+    // One row more tells whether there is a next page.
+    let more = u64::from(query.paged_by().is_some());
+    part(writer, query.limit.map(|it| it + more), query.offset);
     Ok(encoder)
 }
 
@@ -98,7 +102,7 @@ pub(super) fn source(writer: &mut Writer, query: &Query) {
 pub(super) fn listed(
     writer: &mut Writer,
     row: Parent<'_>,
-    more: impl FnOnce(&mut Writer, &str) -> Result<()>,
+    more: impl FnOnce(&mut Writer, &'static str) -> Result<()>,
     source: impl FnOnce(&mut Writer) -> Result<()>,
 ) -> Result<RowEncoder> {
     let spreads = spreads(writer, row.query);
@@ -149,6 +153,25 @@ fn groups(writer: &mut Writer, row: Parent<'_>) -> Result<RowEncoder> {
     writer.sql(") as g");
     let columns = items.iter().map(|it| (&*it.name, it.encoding.clone()));
     Ok(RowEncoder::new(columns))
+}
+
+/// Appends all rows of a query, whatever its page: rows of nothing, only to be counted.
+pub(super) fn unpaged(
+    writer: &mut Writer,
+    query: &Query,
+    organization: &OrganizationId,
+) -> Result<()> {
+    let mut whole = query.clone();
+    whole.unpaged();
+    let row = Parent {
+        query: &whole,
+        alias: ROW,
+        organization,
+    };
+    match query.is_grouped() {
+        true => groups(writer, row).map(|_| ()),
+        false => page::rows_of_nothing(writer, row),
+    }
 }
 
 /// Appends by what rows are grouped: by all that is not over a group.
@@ -326,13 +349,17 @@ fn output(writer: &mut Writer, alias: &str, resource: &Resource, output: &Output
 
 /// Appends which of its rows a query wants: `limit` and `offset`.
 pub(super) fn cut(writer: &mut Writer, query: &Query) {
+    part(writer, query.limit, query.offset);
+}
+
+fn part(writer: &mut Writer, limit: Option<u64>, offset: u64) {
     // Not a parameter: how many rows are wanted decides which plan is good, and a plan made for any
     // number would be made for none.
-    if let Some(limit) = query.limit {
+    if let Some(limit) = limit {
         writer.sql(" limit ").sql(&limit.to_string());
     }
-    if query.offset > 0 {
-        writer.sql(" offset ").number(query.offset);
+    if offset > 0 {
+        writer.sql(" offset ").number(offset);
     }
 }
 

@@ -202,17 +202,16 @@ fn number(parameter: &str, text: &str) -> Result<u64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let is_number = !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit());
     match text.parse::<i64>() {
-        Ok(number) if is_number => u64::try_from(number).map_err(|_| {
-            Error::new(
-                Kind::RangeInvalid,
-                format!("{parameter:?} is less than zero."),
-            )
-            .with_message("Requested range not satisfiable")
-            .with_details(match parameter.ends_with("limit") {
-                true => "Limit should be greater than or equal to zero",
-                false => "Offset should be greater than or equal to zero",
-            })
-        }),
+        // Less than no rows are none to pass over, as for PostgREST; less than no rows are not answered.
+        Ok(number) if is_number && (number >= 0 || parameter.ends_with("offset")) => {
+            Ok(u64::try_from(number).unwrap_or_default())
+        }
+        Ok(_) if is_number => Err(Error::new(
+            Kind::RangeInvalid,
+            format!("{parameter:?} is less than zero."),
+        )
+        .with_message("Requested range not satisfiable")
+        .with_details("Limit should be greater than or equal to zero")),
         _ => Err(Scanner::new(parameter, "number", text).expected("a number of rows")),
     }
 }

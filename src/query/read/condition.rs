@@ -1,7 +1,7 @@
 //! Which rows: conditions whose columns exist and whose values fit.
 
 use super::{
-    Place,
+    After, Place,
     embed::{Embedding, Related, related},
     place::no_operator,
 };
@@ -25,6 +25,8 @@ pub(crate) enum Condition {
     Not(Box<Condition>),
     /// All of these hold, or any; never empty.
     Several(Logic, Vec<Condition>),
+    /// The row comes behind another one.
+    After(After),
 }
 
 /// What a value has to be.

@@ -6,6 +6,7 @@ pub(crate) mod include;
 pub(crate) mod modified;
 mod order;
 mod output;
+mod page;
 mod place;
 
 use super::{call::Call, grammar, key, syntax::Syntax};
@@ -20,6 +21,8 @@ use include::Way;
 use modified::Modified;
 pub(crate) use order::Order;
 pub(crate) use output::{Output, Source};
+pub(crate) use page::After;
+pub use page::{Counting, Range};
 pub(crate) use place::Place;
 pub(super) use place::column_named;
 use std::sync::Arc;
@@ -34,6 +37,8 @@ pub struct Query {
     /// All of these hold.
     pub(crate) conditions: Vec<Condition>,
     pub(crate) order: Vec<Order>,
+    /// The same, with the key behind it.
+    keyed: Vec<Order>,
     pub(crate) limit: Option<u64>,
     pub(crate) offset: u64,
     /// Related rows in each row.
@@ -44,8 +49,12 @@ pub struct Query {
     pub(crate) call: Option<Arc<Call>>,
     /// Since when the rows have to have been written. Those beside them have their own.
     pub(crate) modified: Option<Modified>,
+    /// How the rows are counted.
+    pub(crate) counting: Option<Counting>,
     /// Whether an answer has an entity tag.
     pub(crate) etag: bool,
+    /// Whether a page can be found by the row at which the one before it ended.
+    pages: bool,
     partial: bool,
     item: bool,
 }
@@ -65,6 +74,7 @@ impl Query {
         let syntax = grammar::read(query_string)?;
         only_rows(&syntax)?;
         let mut query = Self::plan(access, &allowed, &syntax, 0)?;
+        query.after(syntax.after.as_deref())?;
         query.ways = include::ways(access, &allowed.resource, &syntax.include)?;
         if let Some(text) = &syntax.modified_since {
             query.modified = Some(modified::read(&allowed, text)?);
@@ -93,12 +103,11 @@ impl Query {
         }
         query.conditions = condition::conditions(allowed, &query.embeds, &syntax.rows.filters)?;
         query.order = order::order(allowed, &syntax.rows, &query.embeds)?;
-        let cut = syntax.rows.limit.is_some() || syntax.rows.offset.is_some();
-        if cut && !query.is_grouped() {
-            order::by_key(allowed, &mut query.order);
+        query.keyed.clone_from(&query.order);
+        if !query.is_grouped() {
+            order::by_key(allowed, &mut query.keyed);
         }
-        query.limit = syntax.rows.limit;
-        query.offset = syntax.rows.offset.unwrap_or_default();
+        query.cut(syntax.rows.limit, syntax.rows.offset.unwrap_or_default());
         Ok(query)
     }
 
@@ -217,13 +226,16 @@ impl Query {
             outputs,
             conditions: Vec::new(),
             order: Vec::new(),
+            keyed: Vec::new(),
             limit: None,
             offset: 0,
             embeds: Vec::new(),
             ways: Vec::new(),
             call: None,
             modified: None,
+            counting: None,
             etag: false,
+            pages: false,
             item: false,
         })
     }
@@ -304,7 +316,6 @@ pub(super) fn only_select(syntax: &Syntax) -> Result<()> {
 /// Refuses what nobody plans yet.
 fn only_rows(syntax: &Syntax) -> Result<()> {
     let unplanned = [
-        (syntax.after.is_some(), "\"after\""),
         (syntax.columns.is_some(), "\"columns\""),
         (syntax.on_conflict.is_some(), "\"on_conflict\""),
     ];

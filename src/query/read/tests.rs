@@ -27,6 +27,7 @@ pub(in crate::query) fn column(name: &str, oid: u32) -> Column {
             name: "=".into(),
         }),
         leakproof_equality: comparable,
+        leakproof_order: comparable,
         orderable: comparable,
     }
 }
