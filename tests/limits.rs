@@ -2,6 +2,7 @@
 //! client should send, end to end.
 
 mod bad_input;
+mod neighbours;
 mod slow_readers;
 
 use crate::support::{Channel, Client, Database, TestServer, Transport};
