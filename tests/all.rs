@@ -7,6 +7,7 @@
 )]
 
 mod actions;
+mod bulk;
 mod change_log;
 mod cli;
 mod clients;
@@ -37,6 +38,7 @@ mod modified_since;
 mod reads;
 mod resume;
 mod retention;
+mod rpc;
 mod signals;
 mod streams;
 mod support;

@@ -11,8 +11,10 @@ select
         from pg_catalog.pg_options_to_table(c.reloptions) as o
         where o.option_name = 'security_invoker'
     ), false) as security_invoker,
-    -- Bits by command: 4 update, 8 insert, 16 delete.
-    pg_catalog.pg_relation_is_updatable(c.oid, false) & 28 = 28 as updatable,
+    -- Bits by command: 4 update, 8 insert, 16 delete. With triggers that stand for the command.
+    pg_catalog.pg_relation_is_updatable(c.oid, true) & 28 <> 0 as updatable,
+    -- Each of its rows is one of a single table: without such triggers, PostgreSQL updates it itself.
+    pg_catalog.pg_relation_is_updatable(c.oid, false) & 4 <> 0 as simple,
     (
         select e.extname::text
         from pg_catalog.pg_depend as d

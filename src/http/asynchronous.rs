@@ -39,6 +39,14 @@ pub(super) struct Target {
     pub(super) id: Option<Segment>,
 }
 
+/// What is asked for asynchronously.
+pub(super) enum Wanted<'a> {
+    /// What a path names.
+    Target(&'a Target),
+    /// What is known already: what a function gives.
+    Query(Box<Query>),
+}
+
 impl Target {
     /// The query of this target, checked against what the caller's role may do.
     ///
@@ -100,15 +108,20 @@ impl Asynchronous {
         preferences: &Preferences,
         identity: &Arc<Identity>,
         id: RequestId,
-        target: &Target,
+        wanted: Wanted<'_>,
     ) -> Answered {
         let refused = |error: Error| Refusal::from(error).of_request(&self.header, id.as_str());
         let channel_id = channel_of(head).map_err(refused)?;
         let location = location(&channel_id, &id);
         let start = async {
             let priority = priority_of(head)?;
-            let access = self.database.access(&identity.role).await?;
-            let mut query = target.query(&access, &head.query)?;
+            let mut query = match wanted {
+                Wanted::Query(query) => *query,
+                Wanted::Target(target) => {
+                    let access = self.database.access(&identity.role).await?;
+                    target.query(&access, &head.query)?
+                }
+            };
             range::narrow(&mut query, head)?;
             query.counted(preferences.counting());
             let lane = self

@@ -10,6 +10,7 @@ mod conditions;
 mod connection;
 mod credentials;
 mod expiry;
+mod functions;
 mod head;
 mod health;
 mod issue;
@@ -59,7 +60,7 @@ use std::sync::Arc;
 use warp::{Filter, delete, filters::BoxedFilter, get, patch, path, post, put};
 
 /// Those among them that this version does not serve.
-const NOT_YET: [&str; 5] = ["rpc", "metrics", "openapi.json", "asyncapi.json", "docs"];
+const NOT_YET: [&str; 4] = ["metrics", "openapi.json", "asyncapi.json", "docs"];
 
 /// What the routes lead to.
 #[derive(Debug, Clone)]
@@ -128,6 +129,12 @@ pub fn routes(limits: &Limits, to: &Handlers) -> BoxedFilter<(Response,)> {
         otherwise(passes(), "POST, OPTIONS"),
     ]);
 
+    let functions = || path!("rpc" / Segment);
+    let function_routes = first_of([
+        boxed(functions().and(read()).and(head()).and(reads()).and(writes()).then(functions::read)),
+        boxed(functions().and(post()).and(head()).and(body()).and(reads()).and(writes()).then(functions::call)),
+        otherwise(one(functions()), "GET, HEAD, POST, OPTIONS"),
+    ]);
     let batches = || path!("batch");
     let batch_routes = first_of([
         boxed(batches().and(post()).and(head()).and(body()).and(writes()).then(batch::batch)),
@@ -164,7 +171,8 @@ pub fn routes(limits: &Limits, to: &Handlers) -> BoxedFilter<(Response,)> {
     ]);
 
     let own = first_of([
-        channel_routes, topic_routes, request_routes, pass_routes, batch_routes, health_routes, own_names(),
+        channel_routes, topic_routes, request_routes, pass_routes, batch_routes, function_routes,
+        health_routes, own_names(),
     ]);
     let all = first_of([own, list_routes, item_routes, nowhere()]);
     match &to.page {

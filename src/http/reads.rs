@@ -1,7 +1,7 @@
 //! `GET` and `HEAD` of a resource and of one of its rows: at once, or asynchronously.
 
 use super::{
-    asynchronous::{Asynchronous, Target},
+    asynchronous::{Asynchronous, Target, Wanted},
     conditions,
     credentials::Callers,
     head::{Head, Segment, UNRESERVED},
@@ -13,8 +13,9 @@ use super::{
 use crate::{
     config::{Api, WriteAnswer},
     error::Result,
-    identity::Caller,
+    identity::{Caller, Identity},
     postgres::Database,
+    query::{Query, Shape},
     wire::strip,
 };
 use bytes::Bytes;
@@ -28,9 +29,9 @@ use std::sync::Arc;
 /// Answers reads.
 #[derive(Debug)]
 pub struct Reads {
-    database: Database,
+    pub(super) database: Database,
     callers: Arc<Callers>,
-    asynchronous: Arc<Asynchronous>,
+    pub(super) asynchronous: Arc<Asynchronous>,
     /// Answers are PostgREST's to the letter.
     as_postgrest: bool,
 }
@@ -62,19 +63,35 @@ impl Reads {
 
 /// `GET /{resource}`
 pub(super) async fn list(resource: Segment, head: Head, reads: Arc<Reads>) -> Answered {
-    let (Caller { identity, .. }, preferences, media) = reads.begin(&head)?;
+    let (Caller { identity, .. }, preferences, _) = reads.begin(&head)?;
     let target = Target { resource, id: None };
     let asynchronous = &reads.asynchronous;
     if let Some(id) = asynchronous.asked(&head, &preferences)? {
         return asynchronous
-            .accept(&head, &preferences, &identity, id, &target)
+            .accept(&head, &preferences, &identity, id, Wanted::Target(&target))
             .await;
     }
     let access = reads.database.access(&identity.role).await?;
-    let mut query = target.query(&access, &head.query)?;
-    range::narrow(&mut query, &head)?;
+    let query = target.query(&access, &head.query)?;
+    let path = target.resource.raw();
+    answer(&reads, &head, &identity, query, path).await
+}
+
+/// Answers the rows of a query at once; `path` is where they were asked for.
+pub(super) async fn answer(
+    reads: &Reads,
+    head: &Head,
+    identity: &Identity,
+    mut query: Query,
+    path: &str,
+) -> Answered {
+    let preferences = Preferences::read(head)?;
+    let media = Media::read(head)?;
+    // What gives one thing is not answered in an array.
+    let one = query.call().is_some_and(|it| it.shape() != Shape::Many);
+    range::narrow(&mut query, head)?;
     query.counted(preferences.counting());
-    let listing = reads.database.list(&identity, &query).await?;
+    let listing = reads.database.list(identity, &query).await?;
     let first = query.first();
     let (status, content_range) = range::answered(first, listing.rows, listing.count);
     if let (StatusCode::RANGE_NOT_SATISFIABLE, Some(count)) = (status, listing.count) {
@@ -82,7 +99,15 @@ pub(super) async fn list(resource: Segment, head: Head, reads: Arc<Reads>) -> An
         return Err(refusal.with(CONTENT_RANGE, &content_range));
     }
     media.admits(listing.rows)?;
-    let mut response = reply::json(status, shaped(listing.body, media, query.includes()));
+    let body = match one && listing.rows == 0 {
+        true => Bytes::from_static(b"null"),
+        false => {
+            let mut shape = media;
+            shape.singular |= one;
+            shaped(listing.body, shape, query.includes())
+        }
+    };
+    let mut response = reply::json(status, body);
     put_range(&mut response, &content_range);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, media.content_type(reads.as_postgrest));
@@ -93,7 +118,7 @@ pub(super) async fn list(resource: Segment, head: Head, reads: Arc<Reads>) -> An
     if let Some(next) = &listing.next {
         put(headers, NEXT, next);
         let limit = query.rows_limit();
-        let link = following(target.resource.raw(), &head.query, next, limit);
+        let link = following(path, &head.query, next, limit);
         put(headers, LINK, &link);
     }
     put_position(headers, &listing.position);
@@ -165,7 +190,7 @@ pub(super) async fn item(
     let asynchronous = &reads.asynchronous;
     if let Some(id) = asynchronous.asked(&head, &preferences)? {
         return asynchronous
-            .accept(&head, &preferences, &identity, id, &target)
+            .accept(&head, &preferences, &identity, id, Wanted::Target(&target))
             .await;
     }
     let unless = conditions::if_none_match(&head)?;

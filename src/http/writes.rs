@@ -37,7 +37,7 @@ pub struct Writes {
     answer: Answer,
     signals: Arc<Signals>,
     /// Where PostgREST answers something else, its answers are ours.
-    postgrest: bool,
+    pub(super) postgrest: bool,
     /// Whether callers may undo what they do.
     tx_rollback: bool,
     /// How many writes a batch may have.

@@ -12,7 +12,7 @@ mod views;
 use super::connection::Connection;
 use crate::{
     catalog::{
-        Access, Catalog, Collision, Hidden, OWN_NAMES, Oid, Privileges, Reference, Remark,
+        Access, Catalog, Collision, Column, Hidden, OWN_NAMES, Oid, Privileges, Reference, Remark,
         Resource, ResourceKind, Tenancy,
         relations::{self, ForeignKey},
     },
@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Result},
     identity::Role,
 };
-use rows::Found;
+use rows::{Found, RelationRow};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -192,6 +192,7 @@ impl<'a> Discovery<'a> {
             .iter()
             .find(|it| it.is_key)
             .and_then(|it| it.columns.iter().map(place).collect())
+            .or_else(|| self.key_below(relation, &columns))
             .unwrap_or_default();
         let reads = self.found.reads(relation.oid);
         let secured: Vec<Oid> = match kind {
@@ -271,6 +272,23 @@ impl<'a> Discovery<'a> {
             key,
             tenancy,
         }
+    }
+
+    /// The key of a view each of whose rows is one of a table's: the table's own, if all of it is shown.
+    fn key_below(&self, relation: &RelationRow, columns: &[Column]) -> Option<Vec<usize>> {
+        if !relation.simple || !matches!(relation.kind, ResourceKind::View { .. }) {
+            return None;
+        }
+        let origin = |column: &Column| self.found.shown.get(&(relation.oid, column.number));
+        let table = columns.iter().find_map(origin)?.table;
+        let key = self.found.collisions(table).iter().find(|it| it.is_key)?;
+        let shown = key.columns.iter().map(|number| {
+            let same = |it: &Column| {
+                origin(it).is_some_and(|it| it.table == table && it.column == *number)
+            };
+            columns.iter().position(same)
+        });
+        shown.collect()
     }
 
     /// What an operator should know although nothing is refused for it.

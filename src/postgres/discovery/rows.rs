@@ -46,6 +46,8 @@ pub(super) struct RelationRow {
     pub(super) name: Arc<str>,
     pub(super) kind: ResourceKind,
     pub(super) partition: bool,
+    /// Each of its rows is one of a single table.
+    pub(super) simple: bool,
     pub(super) row_security: bool,
     pub(super) security_invoker: bool,
     pub(super) extension: Option<String>,
@@ -223,6 +225,7 @@ async fn ask(connection: &Connection, schemas: &[String]) -> Result<Found> {
                 _ => ResourceKind::Table,
             },
             partition: row.get("partition"),
+            simple: row.get("simple"),
             row_security: row.get("row_security"),
             security_invoker: row.get("security_invoker"),
             extension: row.get("extension"),

@@ -106,10 +106,11 @@ impl<'a> Work<'a> {
     /// Whether the row that a write collided with is one that the caller sees. What is answered then
     /// follows from visible rows alone.
     async fn is_visible(self, collision: Option<&Collision>) -> bool {
-        let Some(collision) = collision else {
-            return false;
-        };
         let resource = &self.write.resource;
+        let Some(collision) = collision else {
+            // With one organization that sees all of its rows, there is nothing to hide.
+            return resource.tenancy == Tenancy::Single && !resource.restricted;
+        };
         let own = collision.within_organization || resource.tenancy == Tenancy::Single;
         if own && !resource.restricted && self.write.findable {
             return true;
