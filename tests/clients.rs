@@ -1,5 +1,6 @@
 //! Clients that others wrote, each through the same scenario: Python's `websockets` and `httpx-sse`,
-//! Node's `ws` and `eventsource`, and curl.
+//! Node's `ws` and `eventsource`, and curl; and those that were written for PostgREST, in Python and in
+//! JavaScript.
 
 use crate::support::{TestServer, server::SECRET, token};
 use std::{path::Path, process::Output};
@@ -30,10 +31,14 @@ fn program(variable: &str, otherwise: &str) -> String {
 }
 
 #[tokio::test]
-async fn python_drives_a_websocket_and_an_event_stream() {
+async fn python_drives_a_websocket_an_event_stream_and_postgrest_s_client() {
     let server = TestServer::helpdesk().await;
     let python = program("ROWCAST_TEST_PYTHON", "python3");
-    for script in ["websocket_client.py", "sse_client.py"] {
+    for script in [
+        "websocket_client.py",
+        "sse_client.py",
+        "postgrest_client.py",
+    ] {
         let output = run(&server, &python, &[script]).await;
         assert!(String::from_utf8_lossy(&output.stdout).contains("nothing crossed"));
     }
@@ -41,10 +46,14 @@ async fn python_drives_a_websocket_and_an_event_stream() {
 }
 
 #[tokio::test]
-async fn node_drives_a_websocket_and_an_event_stream_and_resumes() {
+async fn node_drives_a_websocket_an_event_stream_and_postgrest_s_client() {
     let server = TestServer::helpdesk().await;
     let node = program("ROWCAST_TEST_NODE", "node");
-    for script in ["websocket_client.mjs", "sse_client.mjs"] {
+    for script in [
+        "websocket_client.mjs",
+        "sse_client.mjs",
+        "postgrest_client.mjs",
+    ] {
         let output = run(&server, &node, &[script]).await;
         assert!(String::from_utf8_lossy(&output.stdout).contains("nothing crossed"));
     }
