@@ -44,6 +44,7 @@ mod streams;
 mod support;
 mod tidy;
 mod values;
+mod wire_examples;
 mod writes;
 mod zoo;
 
