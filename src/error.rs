@@ -233,7 +233,7 @@ kinds! {
     IdentityMismatch = "RC109" "identity-mismatch" "The token belongs to another identity";
 
     /// No route and no resource of that path.
-    RouteUnknown = "RC200" "route-unknown" "There is nothing at this path";
+    RouteUnknown = "RC200" "route-unknown" "There is nothing at this path" as "PGRST125";
     /// The query string does not follow the grammar.
     QueryMalformed = "RC201" "query-malformed" "The query cannot be read" as "PGRST100";
     /// No exposed resource has that name.

@@ -16,7 +16,7 @@ const SHOP: &str = "
         unique (organization_id, name)
     );
     insert into goods (organization_id, id, name) values (1, 1, 'mine'), (2, 2, 'theirs');
-    create view good_names as select id, organization_id, name from goods";
+    create view good_names as select id, organization_id, name, shelf from goods";
 
 async fn server() -> TestServer {
     TestServer::start(Database::with(&format!("{TABLES};{SHOP}")).await, |_| ()).await
@@ -172,6 +172,15 @@ async fn a_view_is_written_like_its_table_and_fenced_like_it() {
     let client = server.client(1, 1);
     let created = client.post("/good_names", json!({"id": 30, "name": "by view"}));
     assert_eq!(created.expect(201).await.json()["organization_id"], 1);
+    // What a view refers to is looked at like what its table does.
+    let refers = |shelf: i64| {
+        client.post(
+            "/good_names",
+            json!({"id": 31, "name": "x", "shelf": shelf}),
+        )
+    };
+    let missing = refers(9999).expect(409).await.problem();
+    assert_eq!(refers(31).expect(409).await.problem(), missing);
     let renamed = client.patch("/good_names/30", json!({"name": "renamed"}));
     assert_eq!(renamed.expect(200).await.json()["name"], "renamed");
     let other = server.client(2, 1);

@@ -286,9 +286,14 @@ impl Resource {
         )
     }
 
+    /// Whether rows can be written at all, by anybody, each by its address.
+    pub fn is_writable(&self) -> bool {
+        !self.key.is_empty() && self.takes_writes()
+    }
+
     /// Whether rows can be written at all, by anybody. Those of a table without a key have no address,
     /// and are written as PostgREST writes them, by filter.
-    pub fn is_writable(&self) -> bool {
+    pub fn takes_writes(&self) -> bool {
         self.tenancy != Tenancy::Shared && self.kind.is_writable()
     }
 }

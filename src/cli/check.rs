@@ -266,7 +266,7 @@ fn rights(resource: &Resource, privileges: &Privileges) -> String {
             _ => Some(format!("{name} ({allowed} of {} columns)", columns.len())),
         }
     };
-    let writable = resource.is_writable() && !resource.key.is_empty();
+    let writable = resource.is_writable();
     let rights = [
         on_columns("read", &privileges.select),
         on_columns("insert", &privileges.insert).filter(|_| writable),

@@ -225,6 +225,7 @@ fn write(
             Writes::expect_no_condition(&options)?;
             Write::update_matching(access, name, query, given()?, options)
         }
+        (&Method::PUT, None) => Write::replace_matching(access, name, query, given()?, options),
         (&Method::DELETE, None) => {
             Writes::expect_no_condition(&options)?;
             Write::delete_matching(access, name, query, options)

@@ -162,5 +162,8 @@ fn unsupported(media_type: Option<&str>) -> Error {
         Kind::MediaTypeUnsupported,
         format!("A body of type {media_type:?} is not read here."),
     );
-    error.with_hint("Send JSON, and say so: -H 'Content-Type: application/json'")
+    error
+        .with_code("PGRST102")
+        .with_message(format!("Content-Type not acceptable: {media_type}"))
+        .with_hint("Send JSON, and say so: -H 'Content-Type: application/json'")
 }

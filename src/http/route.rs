@@ -97,7 +97,9 @@ pub(super) fn nowhere() -> BoxedFilter<(Response,)> {
 
 fn unknown() -> Error {
     let error = Error::new(Kind::RouteUnknown, "There is nothing at this path.");
-    error.with_hint("Resources are at /{resource} and /{resource}/{id}.")
+    error
+        .with_message("Invalid path specified in request URL")
+        .with_hint("Resources are at /{resource} and /{resource}/{id}.")
 }
 
 fn other_method(method: Method, methods: &'static str) -> Response {

@@ -194,6 +194,13 @@ impl<'a> Discovery<'a> {
             .and_then(|it| it.columns.iter().map(place).collect())
             .or_else(|| self.key_below(relation, &columns))
             .unwrap_or_default();
+        let below = self.references_below(relation, &columns, &tenancy);
+        let kind = match kind {
+            ResourceKind::View { updatable } => ResourceKind::View {
+                updatable: updatable && below.is_some(),
+            },
+            kind => kind,
+        };
         let reads = self.found.reads(relation.oid);
         let secured: Vec<Oid> = match kind {
             ResourceKind::View { .. } if relation.security_invoker => reads
@@ -232,6 +239,7 @@ impl<'a> Discovery<'a> {
                         target_columns: it.target_columns.clone(),
                     })
                 })
+                .chain(below.into_iter().flatten())
                 .collect(),
             collisions: collisions
                 .iter()
@@ -274,21 +282,75 @@ impl<'a> Discovery<'a> {
         }
     }
 
+    /// The table whose rows a view shows, one each, if it does.
+    fn below(&self, relation: &RelationRow, columns: &[Column]) -> Option<Oid> {
+        let is_view = matches!(relation.kind, ResourceKind::View { .. });
+        let mut origins = columns.iter().filter_map(|it| {
+            let origin = self.found.shown.get(&(relation.oid, it.number));
+            origin.map(|it| it.table)
+        });
+        origins.next().filter(|_| is_view && relation.simple)
+    }
+
+    /// Where a view shows a column of a table below.
+    fn shown_at(
+        &self,
+        relation: &RelationRow,
+        columns: &[Column],
+        table: Oid,
+        number: i16,
+    ) -> Option<usize> {
+        columns.iter().position(|it| {
+            let origin = self.found.shown.get(&(relation.oid, it.number));
+            origin.is_some_and(|it| it.table == table && it.column == number)
+        })
+    }
+
     /// The key of a view each of whose rows is one of a table's: the table's own, if all of it is shown.
     fn key_below(&self, relation: &RelationRow, columns: &[Column]) -> Option<Vec<usize>> {
-        if !relation.simple || !matches!(relation.kind, ResourceKind::View { .. }) {
-            return None;
-        }
-        let origin = |column: &Column| self.found.shown.get(&(relation.oid, column.number));
-        let table = columns.iter().find_map(origin)?.table;
+        let table = self.below(relation, columns)?;
         let key = self.found.collisions(table).iter().find(|it| it.is_key)?;
-        let shown = key.columns.iter().map(|number| {
-            let same = |it: &Column| {
-                origin(it).is_some_and(|it| it.table == table && it.column == *number)
-            };
-            columns.iter().position(same)
-        });
-        shown.collect()
+        let parts = key.columns.iter();
+        parts
+            .map(|number| self.shown_at(relation, columns, table, *number))
+            .collect()
+    }
+
+    /// The references of the table whose rows a view shows, in the view's columns: what is written
+    /// through it refers to other rows as the table does. `None` if one is shown in part, so that nobody
+    /// could say what a write refers to.
+    fn references_below(
+        &self,
+        relation: &RelationRow,
+        columns: &[Column],
+        tenancy: &Tenancy,
+    ) -> Option<Vec<Reference>> {
+        let Some(table) = self.below(relation, columns) else {
+            return Some(Vec::new());
+        };
+        let mut references = Vec::new();
+        for it in self.found.all_references() {
+            if it.relation != table {
+                continue;
+            }
+            let parts = it.columns.iter();
+            let places: Vec<Option<usize>> = parts
+                .map(|number| self.shown_at(relation, columns, table, *number))
+                .collect();
+            // The organization is the caller's whatever is written, and where there is only one,
+            // the foreign key itself is all that a reference needs.
+            let own = |it: &usize| *tenancy == Tenancy::Single || *tenancy == Tenancy::Column(*it);
+            if !places.iter().all(Option::is_some) && places.iter().flatten().all(own) {
+                continue;
+            }
+            references.push(Reference {
+                constraint: it.name.clone(),
+                columns: places.into_iter().collect::<Option<_>>()?,
+                target: it.target,
+                target_columns: it.target_columns.clone(),
+            });
+        }
+        Some(references)
     }
 
     /// What an operator should know although nothing is refused for it.
@@ -330,7 +392,7 @@ impl<'a> Discovery<'a> {
             for reference in resource
                 .references
                 .iter()
-                .filter(|_| resource.is_writable() && !resource.key.is_empty())
+                .filter(|_| resource.is_writable())
             {
                 let own =
                     matches!(resource.tenancy, Tenancy::Column(it) if reference.columns == [it]);

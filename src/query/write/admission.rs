@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 pub(super) fn writable(access: &Access, resource: &str, options: &WriteOptions) -> Result<Allowed> {
     let allowed = access.resource(resource)?;
     let keyless = allowed.resource.key.is_empty() && !options.postgrest;
-    if allowed.resource.is_writable() && !keyless {
+    if allowed.resource.takes_writes() && !keyless {
         return Ok(allowed);
     }
     let why = match allowed.resource.tenancy {
