@@ -1,6 +1,6 @@
 //! The whole server beside a bare tokio-postgres program: rows to `done`, CPU per row, bytes per idle
 //! WebSocket, PATCH to notice. Run it with `scripts/bench`; every figure stands beside its yardstick
-//! from the same run.
+//! from the same run. `cargo bench --bench server -- replay` measures that one only.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -67,6 +67,12 @@ async fn run() {
 
     let server = Server::start(&database).await;
     println!("{:34} {:>12} {:>12} {:>8}", "", "rowcast", "bare", "ratio");
+    let (replay, bare) = replay_to_up_to_date(&server, &database).await;
+    line("10,000 missed changes, ms", replay, bare);
+    if std::env::args().any(|it| it == "replay") {
+        drop(server);
+        return database.finish().await;
+    }
     for (rows, repeats) in [(25, 200), (5_000, 30), (100_000, 5)] {
         let ours = rows_to_done(&server, rows, repeats).await;
         let bare = bare_rows(&admin, rows, repeats).await;
@@ -90,8 +96,6 @@ async fn run() {
         "{:34} {:>12.3}  (p99 {:.3})",
         "commit by SQL to notice, median ms", psql.0, psql.1
     );
-    let (replay, bare) = replay_to_up_to_date(&server, &database).await;
-    line("10,000 missed changes, ms", replay, bare);
     let bytes = bytes_per_idle_socket(&server).await;
     println!(
         "{:34} {:>12.0}",

@@ -1,12 +1,13 @@
 //! Cursors that are not what they should be: each is answered with a reset, never with data.
 
 use super::{
-    attach,
+    attach, missed,
     reader::{spell, up_to_date},
-    replay::{cursor, server},
+    replay::{TABLES, cursor, server},
 };
-use crate::support::{TestServer, Transport};
+use crate::support::{Database, TestServer, Transport};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::json;
 
 /// Attaches with this cursor on each transport, and expects everything to be reset for this reason,
 /// and then to be told what happens.
@@ -70,5 +71,61 @@ async fn a_cursor_from_before_what_the_log_has_resets_everything() {
         server.database.psql(sql).await;
     }
     is_refused(&server, "expired", &old, "cursor_expired").await;
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn every_cursor_that_is_told_can_be_come_back_with() {
+    let server = TestServer::start(Database::with(TABLES).await, |config| {
+        config.limits.ping_ms = 50;
+    })
+    .await;
+    let (one, two) = (server.client(1, 1), server.client(2, 1));
+    let (mut channel, open) = attach(&one, Transport::WebSocket, "a", "").await;
+    let mut cursors = vec![("open", open["cursor"].clone())];
+    let list = one.get("/tickets?limit=2").expect(200).await;
+    cursors.push(("list", list.header("cursor").into()));
+    let item = one.get("/tickets/2").expect(200).await;
+    cursors.push(("item", item.header("cursor").into()));
+    let write = one
+        .patch("/tickets/1", json!({"subject": "written"}))
+        .expect(200)
+        .await;
+    let after_write = ("write", json!(write.header("cursor")));
+    let (_, change) = channel.until("change").await;
+    let after_change = ("change", change["cursor"].clone());
+    let get = one.get("/tickets?limit=1").header("request-id", "r");
+    get.header("channel-id", "a").expect(202).await;
+    let (_, done) = channel.until("done").await;
+    let ping = channel.expect("ping").await;
+    let after_write = [
+        after_write,
+        after_change,
+        ("done", done["cursor"].clone()),
+        ("ping", ping["cursor"].clone()),
+    ];
+    for id in ["2", "60"] {
+        let sql = format!("update tickets set subject = 'later' where id = {id}");
+        server.database.psql(&sql).await;
+    }
+    let expected = |written: bool| {
+        let mut words = std::collections::BTreeSet::from(["update tickets 2".to_owned()]);
+        words.extend(written.then(|| "update tickets 1".to_owned()));
+        words
+    };
+    let before = cursors.into_iter().map(|it| (it, true));
+    for ((name, cursor), written) in before.chain(after_write.into_iter().map(|it| (it, false))) {
+        let cursor = cursor.as_str().expect("it is there");
+        let (_, told) = missed(&one, Transport::Ndjson, name, cursor).await;
+        assert_eq!(told.words(), expected(written), "{name}");
+        // A cursor names a state, not its holder: another organization is told of its own.
+        let (_, told) = missed(&two, Transport::Ndjson, name, cursor).await;
+        assert_eq!(
+            told.words(),
+            ["update tickets 60".to_owned()].into(),
+            "{name}"
+        );
+    }
+    drop(channel);
     server.finish().await;
 }

@@ -9,7 +9,7 @@ use rowcast::config::{Announce, OrganizationRule, ResourceConfig};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-const TABLES: &str = "
+pub(super) const TABLES: &str = "
     create table tickets (
         id int primary key, organization_id int not null, subject text not null default ''
     );
