@@ -34,8 +34,8 @@ use std::{
 };
 
 /// Keys in the first page, and at least and at most in the following ones.
-const KEYS_FIRST: usize = 200;
-const KEYS: (usize, usize) = (20, 2_000);
+const KEYS_FIRST: usize = 50;
+const KEYS: (usize, usize) = (4, 2_000);
 
 /// Bytes of events that a page should have.
 const PAGE_BYTES: usize = 256 << 10;

@@ -77,11 +77,11 @@ async fn a_cursor_from_before_what_the_log_has_resets_everything() {
 #[tokio::test]
 async fn every_cursor_that_is_told_can_be_come_back_with() {
     let server = TestServer::start(Database::with(TABLES).await, |config| {
-        config.limits.ping_ms = 50;
+        config.limits.ping_ms = 300;
     })
     .await;
     let (one, two) = (server.client(1, 1), server.client(2, 1));
-    let (mut channel, open) = attach(&one, Transport::WebSocket, "a", "").await;
+    let (mut channel, open) = attach(&one, Transport::Ndjson, "a", "").await;
     let mut cursors = vec![("open", open["cursor"].clone())];
     let list = one.get("/tickets?limit=2").expect(200).await;
     cursors.push(("list", list.header("cursor").into()));
