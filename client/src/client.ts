@@ -1,79 +1,23 @@
 /**
  * The client: puts the parts together, and hands what the channel says to those whom it concerns.
  */
-import { type ConnectionOptions, type TokenSource } from "./connection.ts";
+import type { ConnectionOptions } from "./connection.ts";
 import { type Coverage, LiveQuery, coverageName, isCovered } from "./live.ts";
 import { Loader, Prefetcher } from "./loader.ts";
-import { type State, VIAS, type Via } from "./machine.ts";
+import { type State, VIAS } from "./machine.ts";
+import type { AnyResources, Figures, Name, Options, Resources, Status } from "./options.ts";
+import { listenToPage } from "./page.ts";
 import { Persist } from "./persist.ts";
 import { type Asks, Query, type Spec, isOf, path, resourcePath } from "./query.ts";
-import { type RequestFigures, Requests } from "./requests.ts";
-import { type Keys, Store, keyText } from "./store.ts";
+import { Requests } from "./requests.ts";
+import { Store, keyText } from "./store.ts";
 import { Link } from "./tabs.ts";
-import type { Fetch } from "./transport/attach.ts";
 import {
   type ChangeEvent, type DoneEvent, type ErrorEvent, type Key, type OpenEvent, type ResetEvent, type Row,
   ProblemError, type RowEvent, type ServerEvent, localProblem,
 } from "./wire.ts";
 import { type Action, type Outcome, type WriteWord, Writes, itemPath } from "./writes.ts";
 import { identityOf, newId } from "./identity.ts";
-
-/** The types of an application's resources, as `rowcast types` writes them. */
-export type Resources = Record<string, { Row: object; Insert: object; Update: object }>;
-export type AnyResources = Record<string, { Row: any; Insert: any; Update: any }>;
-type Name<S> = Extract<keyof S, string>;
-
-export interface Options {
-  /** The server; the page's own origin where nothing is said. */
-  url?: string;
-  /** The token, or where to get one. Asked again when it ends; `null` is nobody. */
-  token: TokenSource;
-  /** Key columns of the resources whose key is not `id`, as `rowcast types` writes them. */
-  keys?: Keys;
-  /** Keeps rows, cursor and unsent writes in IndexedDB. Default: where there is one. */
-  persist?: boolean;
-  /** Shares one connection among the tabs of this identity. Default: where the browser can. */
-  shareTabs?: boolean;
-  /** Whose data these are; derived from the token's claims where nothing is said. */
-  identity?: string;
-  /** Limits changes to these resources. */
-  resources?: readonly string[];
-  memoryBytesMax?: number;
-  prefetchBytesMax?: number;
-  /** Queries that nobody uses are kept warm, so many of them. */
-  warmQueriesMax?: number;
-  transports?: readonly Via[];
-  connectTimeoutMs?: number;
-  fetch?: Fetch;
-  WebSocket?: typeof WebSocket;
-  indexedDB?: IDBFactory;
-}
-
-export interface Status {
-  /** What the connection does. */
-  readonly state: State["name"];
-  readonly via: Via;
-  readonly isLeader: boolean;
-  /** Whether what is here equals the database, as far as anybody knows. */
-  readonly isCaughtUp: boolean;
-  /** Writes that are not confirmed yet. */
-  readonly pending: number;
-  /** Why the connection stopped, in the server's words. */
-  readonly reason: string | undefined;
-}
-
-/** What the client has done so far; read it whenever you like. */
-export interface Figures {
-  bytesReceived: number;
-  /** What did not have to be fetched, because the cache had it. */
-  bytesSaved: number;
-  rows: number;
-  changes: number;
-  resets: number;
-  version: number;
-  /** The last requests, newest last. */
-  requests: RequestFigures[];
-}
 
 const MEMORY_BYTES = 64 * 1024 * 1024;
 const PREFETCH_BYTES = 2 * 1024 * 1024;
@@ -120,7 +64,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
   #eventListeners = new Set<(event: ServerEvent) => void>();
   #outcomeListeners = new Set<(outcome: Outcome) => void>();
   #closed = false;
-  #handlers: [EventTarget, string, () => void][] = [];
+  #unlisten = () => {};
 
   constructor(private readonly options: Options) {
     const base = options.url ?? globalThis.location?.origin ?? "";
@@ -232,7 +176,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     };
     // The stand-in is drawn as the key, so that what refers to the row can do so already.
     const drawn = key.startsWith("~") && columns.length === 1;
-    const done = this.#act(drawn ? { ...action, drawn: { ...row, [columns[0] as string]: key } } : action);
+    const done = this.#writes.add(drawn ? { ...action, drawn: { ...row, [columns[0] as string]: key } } : action);
     return Object.assign(done as Promise<S[N]["Row"]>, { key });
   }
 
@@ -244,14 +188,14 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     resource: N, key: Key, values: S[N]["Update"], how: { conflict?: "mine" | "theirs" } = {},
   ): Promise<S[N]["Row"] | undefined> {
     const text = keyText(key);
-    return this.#act({
+    return this.#writes.add({
       id: newId(12), op: "update", resource, key: text, values: values as Row,
       path: itemPath(resource, key), base: this.store.get(resource, text), conflict: how.conflict,
     }) as Promise<S[N]["Row"] | undefined>;
   }
 
   remove<N extends Name<S>>(resource: N, key: Key): Promise<S[N]["Row"] | undefined> {
-    return this.#act({
+    return this.#writes.add({
       id: newId(12), op: "remove", resource, key: keyText(key), values: {}, path: itemPath(resource, key),
     }) as Promise<S[N]["Row"] | undefined>;
   }
@@ -286,7 +230,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const [target, name, handler] of this.#handlers) target.removeEventListener(name, handler);
+    this.#unlisten();
     for (const query of this.#live.values()) query.end();
     this.#live.clear();
     this.#requests.fail(new ProblemError(localProblem("closed", "The client was closed.")));
@@ -319,32 +263,8 @@ export class Client<S extends Resources = AnyResources> implements Asks {
   }
 
   /** @internal */
-  async *streamRows(spec: Spec): AsyncGenerator<Row> {
-    const queue: Row[] = [];
-    let wake = () => {};
-    let ended = false;
-    let failure: unknown;
-    const stop = new AbortController();
-    const signal = spec.signal ? AbortSignal.any([spec.signal, stop.signal]) : stop.signal;
-    this.#requests
-      .ask(path(spec), spec.priority ?? 3, { row: (row, resource) => {
-        if (resource === spec.resource) queue.push(row);
-        wake();
-      } }, signal)
-      .catch((error: unknown) => (failure = error ?? new Error("cancelled")))
-      .finally(() => ((ended = true), wake()));
-    try {
-      for (;;) {
-        const row = queue.shift();
-        if (row) yield row;
-        else if (failure) throw failure;
-        else if (ended) return;
-        else await new Promise<void>((resolve) => (wake = resolve));
-      }
-    } finally {
-      // Whoever leaves the loop early does not want the rest.
-      if (!ended) stop.abort();
-    }
+  streamRows(spec: Spec): AsyncGenerator<Row> {
+    return this.#requests.stream(path(spec), spec.priority ?? 3, spec.resource, spec.signal);
   }
 
   /** @internal */
@@ -452,25 +372,14 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     });
   }
 
-  #act(action: Action): Promise<Row | undefined> {
-    return this.#writes.add(action);
-  }
-
   #listen(): void {
-    const on = (target: EventTarget | undefined, name: string, handler: () => void) => {
-      if (typeof target?.addEventListener !== "function") return;
-      target.addEventListener(name, handler);
-      this.#handlers.push([target, name, handler]);
-    };
-    on(globalThis.window, "online", () => !this.#forcedOffline && this.#link?.tell("online"));
-    on(globalThis.window, "offline", () => this.#link?.tell("offline"));
-    // Whoever looks at the page does not want to wait for a back-off.
-    on(globalThis.document, "visibilitychange", () => {
-      if (document.visibilityState === "visible" && !this.#forcedOffline) this.#link?.tell("online");
+    this.#unlisten = listenToPage({
+      online: () => !this.#forcedOffline && this.#link?.tell("online"),
+      offline: () => this.#link?.tell("offline"),
+      hide: () => void this.#persist.flush(),
+      freeze: () => this.#link?.freeze(),
+      thaw: () => this.#link?.thaw(),
     });
-    on(globalThis.window, "pagehide", () => void this.#persist.flush());
-    on(globalThis.document, "freeze", () => this.#link?.freeze());
-    on(globalThis.document, "resume", () => this.#link?.thaw());
   }
 
   #word(word: Record<string, unknown>): void {

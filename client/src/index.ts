@@ -1,5 +1,6 @@
 /** What an application imports. */
-export { type AnyResources, Client, createClient, type Figures, type Options, type Resources, type Status } from "./client.ts";
+export { Client, createClient } from "./client.ts";
+export type { AnyResources, Figures, Options, Resources, Status } from "./options.ts";
 export { LiveQuery, type LiveState } from "./live.ts";
 export { Query, type Priority } from "./query.ts";
 export { ProblemError, type Key, type Problem, type Row, type ServerEvent } from "./wire.ts";

@@ -3,8 +3,9 @@ import {
   createContext, createElement, type ReactNode, useCallback, useContext, useEffect, useMemo, useRef, useState,
   useSyncExternalStore,
 } from "react";
-import type { AnyResources, Client, Resources, Status } from "./client.ts";
+import type { Client } from "./client.ts";
 import type { LiveQuery, LiveState } from "./live.ts";
+import type { AnyResources, Resources, Status } from "./options.ts";
 import type { Query } from "./query.ts";
 import type { Key } from "./wire.ts";
 

@@ -81,6 +81,33 @@ export class Requests {
     });
   }
 
+  /** Asks, and gives the resource's rows as they come. Whoever leaves early does not want the rest. */
+  async *stream(path: string, priority: number, resource: string, signal?: AbortSignal): AsyncGenerator<Row> {
+    const queue: Row[] = [];
+    let wake = () => {};
+    let ended = false;
+    let failure: unknown;
+    const stop = new AbortController();
+    const row = (each: Row, of: string) => {
+      if (of === resource) queue.push(each);
+      wake();
+    };
+    this.ask(path, priority, { row }, signal ? AbortSignal.any([signal, stop.signal]) : stop.signal)
+      .catch((error: unknown) => (failure = error ?? new Error("cancelled")))
+      .finally(() => ((ended = true), wake()));
+    try {
+      for (;;) {
+        const next = queue.shift();
+        if (next) yield next;
+        else if (failure) throw failure;
+        else if (ended) return;
+        else await new Promise<void>((resolve) => (wake = resolve));
+      }
+    } finally {
+      if (!ended) stop.abort();
+    }
+  }
+
   /** Sends what waits, the most urgent first. */
   pump(): void {
     if (!this.host.isOpen()) return;
