@@ -1,6 +1,7 @@
 //! `GET` and `HEAD` of a resource and of one of its rows: at once, or asynchronously.
 
 use super::{
+    OWN_NAMES,
     asynchronous::{Asynchronous, Target, Wanted},
     conditions,
     credentials::Callers,
@@ -172,7 +173,12 @@ fn following(resource: &str, query: &str, token: &str, limit: Option<u64>) -> St
         pairs.push(format!("limit={limit}"));
     }
     pairs.push(format!("after={token}"));
-    format!("</{resource}?{}>; rel=\"next\"", pairs.join("&"))
+    let folder = if OWN_NAMES.contains(&resource) {
+        "resources/"
+    } else {
+        ""
+    };
+    format!("</{folder}{resource}?{}>; rel=\"next\"", pairs.join("&"))
 }
 
 /// `GET /{resource}/{id}`
