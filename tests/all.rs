@@ -35,6 +35,7 @@ mod include;
 mod limits;
 mod local_postgres;
 mod modified_since;
+mod query;
 mod reads;
 mod resume;
 mod retention;
