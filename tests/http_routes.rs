@@ -105,16 +105,10 @@ async fn other_methods_are_told_which_there_are() {
     let server = server().await;
     let client = server.client(1, 1);
     for (method, path, allow) in [
-        ("PUT", "/tickets", "GET, HEAD, POST, PATCH, DELETE, OPTIONS"),
         (
             "POST",
             "/tickets/1",
             "GET, HEAD, PATCH, PUT, DELETE, OPTIONS",
-        ),
-        (
-            "PUT",
-            "/resources/tickets",
-            "GET, HEAD, POST, PATCH, DELETE, OPTIONS",
         ),
         ("POST", "/channels/a", "GET, DELETE, OPTIONS"),
         ("HEAD", "/channels/a", "GET, DELETE, OPTIONS"),
@@ -125,7 +119,7 @@ async fn other_methods_are_told_which_there_are() {
         (
             "TRACE",
             "/tickets",
-            "GET, HEAD, POST, PATCH, DELETE, OPTIONS",
+            "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
         ),
     ] {
         let answer = client.request(method, path).expect(405).await;
@@ -247,11 +241,7 @@ async fn slow_senders_are_cut_off() {
 async fn bodies_are_json_and_say_so() {
     let server = server().await;
     let client = server.client(1, 1);
-    for content_type in [
-        "application/x-www-form-urlencoded",
-        "text/csv",
-        "multipart/form-data",
-    ] {
+    for content_type in ["application/yaml", "text/html", "multipart/form-data"] {
         let call = client
             .request("POST", "/tickets")
             .header("content-type", content_type);
