@@ -110,36 +110,17 @@ pub(in crate::postgres) struct RowLog {
 impl RowLog {
     /// The body of the function for statements, which sees their rows as transition tables.
     pub(super) fn statement_body(&self) -> String {
-        let new = self.rows("new_rows");
-        let old = self.rows("old_rows");
-        // An update whose key and organization stay is one entry; `union` makes it so.
-        let both = format!("{old}\n        union\n        {new}");
-        format!(
-            "
-#variable_conflict use_column
-declare
-    action text := nullif(current_setting('rowcast.action_id', true), '');
-begin
-    if tg_op = 'UPDATE' then
-{update}
-    elsif tg_op = 'INSERT' then
-{insert}
-    else
-{delete}
-    end if;
-    return null;
-end
-",
-            update = self.insert('u', &both),
-            insert = self.insert('i', &new),
-            delete = self.insert('d', &old),
-        )
+        self.body("old_rows", "new_rows")
     }
 
     /// The body of the function for single rows, as replication's apply workers write them.
     pub(super) fn row_body(&self) -> String {
-        let new = self.rows("(select new.*) as changed");
-        let old = self.rows("(select old.*) as changed");
+        self.body("(select old.*) as changed", "(select new.*) as changed")
+    }
+
+    fn body(&self, old: &str, new: &str) -> String {
+        let (old, new) = (self.rows(old), self.rows(new));
+        // An update whose key and organization stay is one entry; `union` makes it so.
         let both = format!("{old}\n        union\n        {new}");
         format!(
             "
