@@ -235,7 +235,7 @@ async fn a_database_that_says_nothing_is_waited_for_so_long_and_no_longer() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let began = Instant::now();
     let starting = rowcast::server::Server::start(config, listener).await;
-    let error = starting.err().expect("it cannot start");
+    let error = starting.expect_err("it cannot start");
     assert_eq!(error.kind(), rowcast::error::Kind::DatabaseUnavailable);
     let took = began.elapsed();
     assert!(took >= Duration::from_millis(400), "{took:?}");
