@@ -400,6 +400,10 @@ impl Telling<'_> {
                 return Ok(Page::Reset(reason::VISIBILITY));
             }
             let whole = resource.announce == Announce::Rows && op.leaves_row();
+            if whole && seen.is_none() {
+                // Truncated or written anew between the two readings, as in a pass.
+                return Ok(Page::Reset(reason::SCHEMA));
+            }
             changes.push(Change {
                 resource: resource.name.clone(),
                 key: after.id.clone(),

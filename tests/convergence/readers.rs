@@ -95,6 +95,8 @@ struct Since {
     cursor: String,
     /// Its version, if it is a cursor that counts.
     version: Option<u64>,
+    /// The channel is one that the reader had before.
+    again: bool,
 }
 
 impl Reader {
@@ -215,6 +217,7 @@ impl Reader {
         self.began = Beginning {
             after: resumes.then_some(self.sequence),
             since: since.as_ref().map(|it| it.version),
+            again: since.as_ref().is_some_and(|it| it.again),
             // A poll asks for nothing meanwhile.
             asked: (self.member.transport != Transport::LongPoll).then(|| self.book.requests()),
         };
@@ -412,6 +415,7 @@ impl Reader {
         (!cursor.is_empty()).then(|| Since {
             cursor: cursor.clone(),
             version: Some(*version),
+            again: false,
         })
     }
 
@@ -430,7 +434,14 @@ impl Reader {
                     return;
                 };
                 let version = Some(version);
-                ("resumptions from an old cursor", Since { cursor, version })
+                (
+                    "resumptions from an old cursor",
+                    Since {
+                        cursor,
+                        version,
+                        again: false,
+                    },
+                )
             }
             4 => {
                 let Some(cursor) = self.company.foreign_cursor.clone() else {
@@ -440,7 +451,11 @@ impl Reader {
                 let version = None;
                 (
                     "resumptions from a foreign cursor",
-                    Since { cursor, version },
+                    Since {
+                        cursor,
+                        version,
+                        again: false,
+                    },
                 )
             }
             _ => {
@@ -448,7 +463,14 @@ impl Reader {
                 let (one, two) = last.cursor.split_at(last.cursor.len() / 2);
                 let cursor = format!("{one}x{two}");
                 let version = None;
-                ("resumptions from nonsense", Since { cursor, version })
+                (
+                    "resumptions from nonsense",
+                    Since {
+                        cursor,
+                        version,
+                        again: false,
+                    },
+                )
             }
         };
         self.channel = None;
@@ -460,7 +482,8 @@ impl Reader {
         }
         self.book.forgets_requests();
         self.sequence = 0;
-        self.since = Some(since);
+        let again = !to_another;
+        self.since = Some(Since { again, ..since });
         self.company.tally.count(what);
     }
 
