@@ -2,6 +2,7 @@
 //! whatever happens in between.
 
 mod batch;
+mod crash;
 mod flights;
 mod repeats;
 mod retention;
