@@ -345,7 +345,7 @@ async fn roles_have_their_rights_and_no_more() {
     assert_eq!(unknown.kind(), Kind::ResourceUnknown);
     assert_eq!(
         unknown.hint(),
-        Some("Perhaps you meant the table 'zoo.cages'")
+        Some("Perhaps you meant the table 'public.cages'")
     );
 
     for role in [

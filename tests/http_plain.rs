@@ -167,7 +167,7 @@ async fn large_answers_are_compressed_for_whoever_asks() {
     assert_eq!(packed.header("content-encoding"), "gzip");
     assert!(packed.body.starts_with(&[0x1f, 0x8b]));
     assert!(packed.body.len() < plain.body.len());
-    assert_eq!(packed.version(), plain.version());
+    assert!(packed.version() >= plain.version());
     let small = client
         .get("/tickets/1")
         .header("accept-encoding", "gzip")
@@ -289,7 +289,7 @@ async fn connections_beyond_the_limit_are_told_so() {
 #[tokio::test]
 async fn requests_beyond_the_limit_are_refused_and_readers_do_not_count() {
     let slow = "create view slow with (security_invoker) as
-                select id, organization_id, pg_sleep(1)::text as nap from tickets";
+                select id + 0 as id, organization_id, pg_sleep(1)::text as nap from tickets";
     let server = TestServer::start(
         Database::with(&format!("{TABLES};{slow}")).await,
         |config| {
@@ -350,7 +350,7 @@ async fn a_client_that_goes_away_frees_its_statement() {
 #[tokio::test]
 async fn a_shutdown_lets_answers_end_and_cuts_what_takes_too_long() {
     let slow = "create view slow with (security_invoker) as
-                select id, organization_id, pg_sleep(0.6)::text as nap from tickets;
+                select id + 0 as id, organization_id, pg_sleep(0.6)::text as nap from tickets;
                 create view stuck with (security_invoker) as
                 select id, organization_id, pg_sleep(60)::text as nap from tickets";
     let server = TestServer::start(

@@ -36,7 +36,7 @@ pub struct Attach {
     /// oldest not yet written.
     pub acknowledges: bool,
     /// For how long after its end the reader still counts as present: a long-poll comes back.
-    pub lingers_ms: u64,
+    pub lingers_ms: u32,
 }
 
 /// The state that a reader says it holds.
@@ -140,11 +140,12 @@ pub struct Attachment {
     channel: Arc<Channel>,
     generation: u64,
     opened: Opened,
-    replay: Option<ReplayLane>,
+    replay: Option<Box<ReplayLane>>,
     /// When the reader gets a `ping` if it hears nothing else.
     ping_at: u64,
     timer: Timer,
-    lingers: Duration,
+    /// In milliseconds; small, since most of what is attached is idle.
+    lingers_ms: u32,
 }
 
 impl Attachment {
@@ -153,7 +154,7 @@ impl Attachment {
         generation: u64,
         opened: Opened,
         replay: Option<ReplayLane>,
-        lingers: Duration,
+        lingers_ms: u32,
     ) -> Self {
         let shared = channel.group().shared();
         shared.attachments.fetch_add(1, Relaxed);
@@ -163,9 +164,9 @@ impl Attachment {
             channel,
             generation,
             opened,
-            replay,
+            replay: replay.map(Box::new),
             timer: Timer::default(),
-            lingers,
+            lingers_ms,
         }
     }
 
@@ -177,7 +178,7 @@ impl Attachment {
     /// Where to tell what the reader missed, if it asked for that. Whoever takes it does so; nothing
     /// that happens meanwhile is told before.
     pub fn take_replay(&mut self) -> Option<ReplayLane> {
-        self.replay.take()
+        self.replay.take().map(|it| *it)
     }
 
     /// The `open` event, to be written first.
@@ -274,7 +275,8 @@ impl Drop for Attachment {
             queue.is_read()
         });
         if !is_read && let Some(watch) = shared.watch() {
-            watch.detached(&self.channel, self.lingers);
+            let lingers = Duration::from_millis(self.lingers_ms.into());
+            watch.detached(&self.channel, lingers);
         }
         shared.attachments.fetch_sub(1, Relaxed);
     }

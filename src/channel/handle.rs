@@ -88,7 +88,7 @@ impl Channel {
         let current = self.group.position();
         let now = self.now();
         let bounds = &self.group.shared().bounds;
-        let lingers = Duration::from_millis(attach.lingers_ms);
+        let lingers_ms = attach.lingers_ms;
         let resources = attach.resources.clone();
         let since = attach.since.clone();
         let (attached, replay) = self.with(|queue, effects| {
@@ -111,7 +111,7 @@ impl Channel {
             generation,
             opened,
             replay,
-            lingers,
+            lingers_ms,
         ))
     }
 

@@ -147,10 +147,9 @@ pub(super) fn media_type(head: &Head) -> Result<Option<String>> {
 /// What a body is written in; one that does not say so is JSON.
 fn format(media_type: Option<&str>) -> Option<Format> {
     match media_type {
-        None => Some(Format::Json),
+        None | Some("application/json") => Some(Format::Json),
         Some("text/csv") => Some(Format::Csv),
         Some("application/x-www-form-urlencoded") => Some(Format::Form),
-        Some(it) if it == "application/json" => Some(Format::Json),
         Some(it) if it.starts_with("application/") && it.ends_with("+json") => Some(Format::Json),
         Some(_) => None,
     }

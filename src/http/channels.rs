@@ -34,7 +34,7 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const OTHER_IDENTITY: Close = Close::new(4200, "the token belongs to another identity", 0);
 
 /// For how long who long-polls counts as present between two polls.
-const POLLER_LINGERS_MS: u64 = 10_000;
+const POLLER_LINGERS_MS: u32 = 10_000;
 
 /// The transports of a GET without an upgrade.
 #[derive(Clone, Copy)]
@@ -307,7 +307,7 @@ struct Asked {
     replays: bool,
     resources: Option<Vec<Arc<str>>>,
     acknowledges: bool,
-    lingers_ms: u64,
+    lingers_ms: u32,
     pass: Option<String>,
     poll: Poll,
 }

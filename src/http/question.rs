@@ -98,7 +98,7 @@ mod tests {
         let query = of_json(br#"{"id":"in.(1,2)","limit":3,"a b":["eq.x&y","lt.\u00e4"]}"#);
         assert_eq!(
             query.unwrap(),
-            "id=in.%281%2C2%29&limit=3&a%20b=eq.x%26y&a%20b=lt.%C3%A4"
+            "a%20b=eq.x%26y&a%20b=lt.%C3%A4&id=in.%281%2C2%29&limit=3"
         );
         assert_eq!(of_json(b"{}").unwrap(), "");
         assert_eq!(of_text(b"?id=in.(1,2)\n").unwrap(), "id=in.(1,2)");

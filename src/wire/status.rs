@@ -20,7 +20,7 @@ pub fn status_of(error: &Error) -> StatusCode {
         (Kind::StatementInvalid, "42P17") => StatusCode::INTERNAL_SERVER_ERROR,
         (Kind::StatementInvalid, state) => match state.get(..2).unwrap_or_default() {
             "0L" | "0P" | "28" => StatusCode::FORBIDDEN,
-            "09" | "21" | "25" | "2D" | "38" | "39" | "3B" | "54" | "55" | "HV" => {
+            "09" | "21" | "25" | "2D" | "38" | "39" | "3B" | "55" | "HV" => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
             _ => status(kind),
@@ -40,7 +40,7 @@ pub(super) fn is_told(error: &Error) -> bool {
         return !kind.is_internal();
     };
     let failed = status_of(error) != status(kind) && status_of(error).is_server_error();
-    !failed || fault.status.is_some() || ["21000", "54001"].contains(&fault.sqlstate.as_str())
+    !failed || fault.status.is_some() || fault.sqlstate == "21000"
 }
 
 /// The status of the answer that tells of an error of this kind (RFC 9110 section 15, RFC 6585).

@@ -65,7 +65,7 @@ struct Reader {
 
 impl Reader {
     async fn new(client: Client, organization: i64, transport: Transport, name: &str) -> Self {
-        let mut channel = client.channel(transport, name).await;
+        let mut channel = client.channel_with(transport, name, "wait=2").await;
         channel.expect("open").await;
         let mut reader = Self {
             name: name.to_owned(),
@@ -229,7 +229,12 @@ async fn read_on(
         } else if random.below(150) == 0 && reader.open.len() < 3 {
             reader.ask(RESOURCES[random.below(3) as usize]).await;
         }
-        reader.step(Duration::from_millis(20)).await;
+        // In the end a poll has to wait for its answer, which says that there is nothing more.
+        let patience = match deadline {
+            Some(_) => Duration::from_secs(5),
+            None => Duration::from_millis(20),
+        };
+        reader.step(patience).await;
     }
     reader.compare().await;
     reader.channel.leave().await;

@@ -106,7 +106,10 @@ const KEPT_MAX: usize = 5;
 
 /// All violations of a run, shared by those who look.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Findings(Arc<Mutex<BTreeMap<Invariant, (usize, Vec<Violation>)>>>);
+pub(super) struct Findings(Arc<Mutex<BTreeMap<Invariant, Found>>>);
+
+/// How often an invariant did not hold, and the first cases.
+type Found = (usize, Vec<Violation>);
 
 impl Findings {
     pub(super) fn add(&self, invariant: Invariant, who: &str, what: impl fmt::Display) {

@@ -124,7 +124,7 @@ fn statement(office: &Office, o: i64, random: &mut Random) -> (&'static str, Str
             "insert into tickets (organization_id, subject) values ({o}, 'org-{o} new {n}');
              insert into notes (organization_id, owner, private, body)
              values ({o}, '{}', {}, 'org-{o} note {n}')",
-            o * 10 + random.below(4) as i64, n % 2 == 0
+            o * 10 + random.below(4) as i64, n.is_multiple_of(2)
         )),
         2 => ("inserts", format!(
             "insert into comments (organization_id, ticket_id, body)

@@ -3,7 +3,6 @@
 use super::{ids, server};
 
 #[tokio::test]
-#[ignore = "it has not been seen to pass yet"]
 async fn nothing_that_a_caller_writes_is_sql() {
     let server = server().await;
     let one = server.client(1, 1);

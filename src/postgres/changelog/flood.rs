@@ -24,6 +24,9 @@ use tokio_postgres::{Row, types::ToSql};
 const TOTALS: &str = include_str!("../../../sql/feed/totals_since.sql");
 const FEW: &str = include_str!("../../../sql/feed/few_since.sql");
 
+/// What is told or reset together: a relation, and the organization of its rows where that is known.
+type Part = (Oid, Option<Arc<str>>);
+
 /// What is new since a snapshot, `since` being its xmax and its xip, as far as `max` entries tell.
 /// Whether the log is whole is asked each time after it was read, since in between its lock is free.
 pub(super) async fn sum_up(
@@ -41,7 +44,7 @@ pub(super) async fn sum_up(
     if rows.len() > max {
         return Ok(News::Flood);
     }
-    let mut totals: BTreeMap<(Oid, Option<Arc<str>>), (u64, Vec<Entry>)> = BTreeMap::new();
+    let mut totals: BTreeMap<Part, (u64, Vec<Entry>)> = BTreeMap::new();
     for row in &rows {
         let (entry, count) = Entry::total(row).map_err(fault::unavailable)?;
         let part = (entry.relation, entry.organization.clone());
