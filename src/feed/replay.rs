@@ -132,6 +132,7 @@ impl Replay<'_> {
         progress.open = todos;
         let mut last = None;
         while let Some(todo) = progress.open.last().cloned() {
+            progress.held = last.as_ref().map(|it: &Change| it.resource.clone());
             telling.todo(&todo, &mut last).await?;
             progress.open.pop();
         }

@@ -77,6 +77,9 @@ pub(super) struct Progress {
     pub(super) position: Option<Position>,
     /// What is still to be told.
     pub(super) open: Vec<Todo>,
+    /// The resource of a change that was held back when the last of these was begun, so that it could
+    /// be the last of all: it was not told yet, or perhaps not.
+    pub(super) held: Option<Arc<str>>,
 }
 
 impl Replays {
@@ -166,8 +169,9 @@ impl Replays {
             None => lane.void(reason),
             Some(position) => {
                 let mut rest = BatchBuilder::new(lane.since().version, position);
-                for todo in &progress.open {
-                    rest.reset(Some(todo.name().clone()), reason);
+                let open = progress.open.iter().map(Todo::name);
+                for name in open.chain(&progress.held) {
+                    rest.reset(Some(name.clone()), reason);
                 }
                 lane.finish(&rest.build());
             }

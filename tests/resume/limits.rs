@@ -131,3 +131,31 @@ async fn what_a_replay_may_not_take_is_reset() {
     drop(slow);
     server.finish().await;
 }
+
+#[tokio::test]
+async fn a_replay_that_is_cut_short_loses_no_change_that_it_held_back() {
+    let server = server(|config| {
+        config.feed.replay_timeout_ms = 400;
+        config.limits.queue_bytes_max = 256 << 10;
+    })
+    .await;
+    let (one, two) = (server.client(1, 1), server.client(2, 1));
+    let since = cursor(&one).await;
+    // The only change of its resource waits to be the last of all, while the next resource has more
+    // than the reader takes in time.
+    let large = "insert into others values (7, 1);
+        insert into items select n, 1, 0, repeat('x', 1000000) from generate_series(1, 60) n";
+    server.database.psql(large).await;
+    let (mut slow, _) = attach(&one, Transport::Ndjson, "slow", &format!("since={since}")).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let (mut items, mut others) = (false, false);
+    while !(items && others) {
+        let event = slow.next().await;
+        items |= spell(&event) == "reset items lagged";
+        others |= event["resource"] == "others";
+    }
+    let (_, told) = missed(&two, Transport::Sse, "two", &since).await;
+    assert_eq!(told.words(), [].into());
+    drop(slow);
+    server.finish().await;
+}
