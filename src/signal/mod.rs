@@ -5,7 +5,7 @@
 //! database is asked two things only: whether an identity sees the row that a topic is about, and
 //! whether a write that a signal announced was committed.
 //!
-//! Invariant: what an organization's signals share stands in its own [`Organization`], found by the
+//! Invariant: what an organization's signals share stands in its own `Organization`, found by the
 //! identity's organization; there is no way from one to another.
 
 mod announced;
