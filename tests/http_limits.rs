@@ -21,13 +21,13 @@ async fn stuck_server(change: impl FnOnce(&mut rowcast::config::Config)) -> Test
     TestServer::start(Database::with(&format!("{TABLES};{stuck}")).await, change).await
 }
 
-async fn attached(client: &Client, transport: Transport, id: &str) -> Channel {
+pub(crate) async fn attached(client: &Client, transport: Transport, id: &str) -> Channel {
     let mut channel = client.channel(transport, id).await;
     channel.expect("open").await;
     channel
 }
 
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !holds() {
         assert!(Instant::now() < deadline, "not in time: {what}");

@@ -5,6 +5,7 @@ mod bad_input;
 mod neighbours;
 mod slow_readers;
 
+use crate::http_limits::{attached, until};
 use crate::support::{Channel, Client, Database, TestServer, Transport};
 use rowcast::config::Config;
 use serde_json::{Value, json};
@@ -36,20 +37,6 @@ const SCHEMA: &str = "
 
 async fn server(change: impl FnOnce(&mut Config)) -> TestServer {
     TestServer::start(Database::with(SCHEMA).await, change).await
-}
-
-async fn attached(client: &Client, transport: Transport, id: &str) -> Channel {
-    let mut channel = client.channel(transport, id).await;
-    channel.expect("open").await;
-    channel
-}
-
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !holds() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 /// Writes a mark for this organization.

@@ -246,13 +246,15 @@ pub(super) async fn renew(
     }
 }
 
-fn done() -> reply::Response {
+/// The answer to what was done and has nothing to tell.
+pub(super) fn done() -> reply::Response {
     let mut response = reply::empty(StatusCode::NO_CONTENT);
     put_no_store(response.headers_mut());
     response
 }
 
-fn unknown(id: &ChannelId) -> Error {
+/// The answer to the name of a channel that the caller has not.
+pub(super) fn unknown(id: &ChannelId) -> Error {
     let detail = format!("There is no channel {:?} of yours.", id.as_str());
     Error::new(Kind::ChannelUnknown, detail)
 }

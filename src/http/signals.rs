@@ -3,14 +3,14 @@
 use super::{
     asynchronous::channel_of,
     body::Body,
-    channels::read,
+    channels::{done, read, unknown},
     credentials::Callers,
     head::{Head, Segment, parameters},
     reply::{self, Answered, put_no_store},
 };
 use crate::{
     channel::{Channel, ChannelId, Hub},
-    error::{Error, Kind, Result},
+    error::Result,
     query::ActionId,
     signal::{Message, Signals},
 };
@@ -40,10 +40,8 @@ impl Topics {
     fn channel(&self, id: &Segment, head: &Head) -> Result<Arc<Channel>> {
         let identity = self.callers.caller(head)?.identity;
         let id = ChannelId::parse(&id.decode()?)?;
-        self.hub.find(&identity.key, &id).ok_or_else(|| {
-            let detail = format!("There is no channel {:?} of yours.", id.as_str());
-            Error::new(Kind::ChannelUnknown, detail)
-        })
+        let found = self.hub.find(&identity.key, &id);
+        found.ok_or_else(|| unknown(&id))
     }
 }
 
@@ -146,10 +144,4 @@ impl Sent {
             data: self.data.as_deref(),
         })
     }
-}
-
-fn done() -> reply::Response {
-    let mut response = reply::empty(StatusCode::NO_CONTENT);
-    put_no_store(response.headers_mut());
-    response
 }

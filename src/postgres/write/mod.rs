@@ -80,18 +80,7 @@ pub(super) async fn write(
         identity,
         write,
     });
-    let mut written = Transaction {
-        database,
-        identity,
-        action,
-        steps: &[step],
-        is_batch: false,
-    }
-    .run()
-    .await?;
-    written
-        .pop()
-        .ok_or_else(|| Error::internal("a write without an answer"))
+    single(database, identity, step, action).await
 }
 
 /// Calls a function that may write, in a transaction like a write's.
@@ -108,6 +97,16 @@ pub(super) async fn call(
         query,
         options,
     });
+    single(database, identity, step, action).await
+}
+
+/// Does one thing in a transaction of its own.
+async fn single(
+    database: &Inner,
+    identity: &Identity,
+    step: Step<'_>,
+    action: Option<&Action>,
+) -> Result<Written> {
     let mut written = Transaction {
         database,
         identity,
@@ -117,9 +116,8 @@ pub(super) async fn call(
     }
     .run()
     .await?;
-    written
-        .pop()
-        .ok_or_else(|| Error::internal("a call without an answer"))
+    let unanswered = || Error::internal("a transaction without an answer");
+    written.pop().ok_or_else(unanswered)
 }
 
 /// Carries out several writes in one transaction: all or none. The answers are in the order of the
