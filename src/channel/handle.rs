@@ -18,10 +18,7 @@ use crate::{
         problem,
     },
 };
-use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 /// One consumer's own queue of events.
 #[derive(Debug)]

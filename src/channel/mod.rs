@@ -1,12 +1,6 @@
 //! Channels: the hub that knows them all, each channel's bounded queue, the attachment that drains
 //! it. Knows neither HTTP nor PostgreSQL.
 
-#![allow(
-    dead_code,
-    unused,
-    reason = "the signatures come first, the bodies follow"
-)]
-
 mod attachment;
 mod batch;
 mod departed;

@@ -8,12 +8,7 @@ use super::{
     queue::{Offer, ReplayId},
     time::Timer,
 };
-use crate::{
-    error::{Error, Result},
-    identity::Identity,
-    snapshot::Position,
-    wire::Events,
-};
+use crate::{error::Result, identity::Identity, snapshot::Position, wire::Events};
 use std::{
     future::poll_fn,
     sync::Arc,

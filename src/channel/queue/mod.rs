@@ -26,23 +26,18 @@ pub(super) use room::Room;
 
 use self::{changes::Changes, lanes::Lanes, reader::Reader, replay::Replay, window::Window};
 use super::{
-    Batch, Priority, RequestId, RequestState, RequestStatus,
+    Batch, RequestId,
     batch::{Matching, Variant},
     hub::Mark,
 };
 use crate::{
     error::{Error, Kind, Result},
     snapshot::{Position, Version},
-    wire::{
-        Events,
-        event::{self, Close},
-    },
+    wire::{Events, event::Close},
 };
-use bytes::Bytes;
 use std::{
     collections::{HashSet, VecDeque},
     sync::Arc,
-    task::Waker,
 };
 
 /// Everything about one channel that changes.

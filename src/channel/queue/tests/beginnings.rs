@@ -2,7 +2,7 @@
 
 use super::{
     super::*,
-    channel::{channel, channel_with, rows, waker},
+    channel::{channel, channel_with, rows},
     model::{LIMITS, at, mark},
 };
 use crate::channel::Attach;

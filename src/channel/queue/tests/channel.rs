@@ -4,12 +4,14 @@ use super::{
     super::*,
     model::{Bell, LIMITS, at, mark},
 };
+use crate::channel::Priority;
 use crate::{
     channel::{Attach, BatchBuilder, Change, Opened},
     config::Limits,
     wire::event::{Actions, Op},
 };
 use serde_json::Value;
+use std::task::Waker;
 
 /// A queue with its surroundings.
 pub(super) struct Channel {

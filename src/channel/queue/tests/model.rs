@@ -3,6 +3,7 @@
 mod reader;
 
 use super::super::*;
+use crate::channel::Priority;
 use crate::{
     channel::{Attach, BatchBuilder, Change, Opened},
     config::Limits,

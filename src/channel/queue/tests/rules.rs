@@ -2,7 +2,7 @@
 
 use super::{
     super::*,
-    channel::{batch, channel, channel_with, rows, waker},
+    channel::{batch, channel, channel_with, rows},
     model::{LIMITS, at, mark},
 };
 use crate::{channel::Attach, config::Limits};
