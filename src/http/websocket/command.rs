@@ -7,7 +7,7 @@ use crate::{
     signal::Signals,
     wire::{event::Close, problem},
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::Error as _};
 use serde_json::value::RawValue;
 use std::{borrow::Cow, sync::Arc};
 
@@ -53,6 +53,10 @@ struct Join {
 }
 
 impl Command {
+    /// Every `type` there is, in the order of docs/PROTOCOL.md.
+    const TYPES: &'static [&'static str] =
+        &["get", "cancel", "ack", "join", "leave", "signal", "auth"];
+
     fn read(text: &str) -> serde_json::Result<Self> {
         #[derive(Deserialize)]
         struct Tag<'a> {
@@ -63,6 +67,9 @@ impl Command {
         match tag.as_deref() {
             Some("join") => serde_json::from_str(text).map(Self::Join),
             Some("signal") => serde_json::from_str(text).map(Self::Signal),
+            Some(other) if !Self::TYPES.contains(&other) => {
+                Err(serde_json::Error::unknown_variant(other, Self::TYPES))
+            }
             _ => serde_json::from_str(text),
         }
     }
@@ -152,4 +159,21 @@ fn malformed(cause: impl std::fmt::Display) -> Error {
         Kind::CommandMalformed,
         format!("The command cannot be read: {cause}."),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Command;
+
+    #[test]
+    fn an_unknown_type_is_told_which_there_are() {
+        let refused = Command::read(r#"{"type":"nope"}"#).err().expect("refused");
+        for name in Command::TYPES {
+            assert!(refused.to_string().contains(name), "{refused}");
+            // A type that is named is known: what it then misses is another field.
+            let read = Command::read(&format!(r#"{{"type":"{name}"}}"#)).err();
+            let told = read.expect("nothing is given along").to_string();
+            assert!(told.contains("missing field"), "{told}");
+        }
+    }
 }
