@@ -1,29 +1,29 @@
 /**
- * The client: puts the parts together, and hands what the channel says to those whom it concerns.
+ * The client: what an application calls, and how the parts are put together.
  */
 import type { ConnectionOptions } from "./connection.ts";
-import { type Coverage, LiveQuery, coverageName, isCovered } from "./live.ts";
+import { identityOf, newId } from "./identity.ts";
+import { Inbox } from "./inbox.ts";
+import { type Coverage, type LiveQuery } from "./live.ts";
 import { Loader, Prefetcher } from "./loader.ts";
 import { type State, VIAS } from "./machine.ts";
 import type { AnyResources, Figures, Name, Options, Resources, Status } from "./options.ts";
 import { listenToPage } from "./page.ts";
 import { Persist } from "./persist.ts";
-import { type Asks, Query, type Spec, isOf, path, resourcePath } from "./query.ts";
-import { Requests } from "./requests.ts";
+import { Queries } from "./queries.ts";
+import { type Asks, Query, type Spec, path, resourcePath } from "./query.ts";
+import { type Handler, Requests } from "./requests.ts";
 import { Store, keyText } from "./store.ts";
 import { Link } from "./tabs.ts";
-import {
-  type ChangeEvent, type DoneEvent, type ErrorEvent, type Key, type OpenEvent, type ResetEvent, type Row,
-  ProblemError, type RowEvent, type ServerEvent, localProblem,
-} from "./wire.ts";
+import { type Key, ProblemError, type Row, type ServerEvent, localProblem } from "./wire.ts";
 import { type Action, type Outcome, type WriteWord, Writes, itemPath } from "./writes.ts";
-import { identityOf, newId } from "./identity.ts";
 
 const MEMORY_BYTES = 64 * 1024 * 1024;
 const PREFETCH_BYTES = 2 * 1024 * 1024;
 const WARM_MOST = 100;
 const CONNECT_TIMEOUT_MS = 8_000;
 const FIGURES_MOST = 50;
+const PRIORITY = 3;
 const LOAD_PRIORITY = 1;
 
 const subscribe = <T>(listeners: Set<T>, listener: T) => {
@@ -45,71 +45,74 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     state: "idle", via: "ws", isLeader: false, isCaughtUp: false, pending: 0, reason: undefined,
   };
 
-  #base: string;
-  #tab = newId(6);
-  #link: Link | undefined;
-  #persist: Persist;
-  #requests: Requests;
+  // The parts, which use each other by the interfaces that each states.
+  /** @internal */
+  readonly persist: Persist;
+  /** @internal */
+  readonly requests: Requests;
+  /** @internal */
+  readonly queries: Queries;
+  /** @internal */
+  readonly writes: Writes;
+  /** @internal */
+  link: Link | undefined;
+  #inbox: Inbox;
   #loader: Loader;
   #prefetcher: Prefetcher;
-  #writes: Writes;
+
+  #base: string;
+  #fetch: NonNullable<Options["fetch"]>;
   #ready: Promise<void>;
-  #live = new Map<string, LiveQuery>();
-  /** Those among them that nobody uses, the one used longest ago first. */
-  #warm = new Map<string, LiveQuery>();
-  #coverages = new Map<string, Coverage>();
-  #hydrated = new Map<string, Promise<void>>();
-  #watched = new Map<string, Set<() => void>>();
   #statusListeners = new Set<() => void>();
   #eventListeners = new Set<(event: ServerEvent) => void>();
   #outcomeListeners = new Set<(outcome: Outcome) => void>();
   #closed = false;
+  #forcedOffline = false;
   #unlisten = () => {};
 
   constructor(private readonly options: Options) {
     const base = options.url ?? globalThis.location?.origin ?? "";
     this.#base = base.replace(/\/$/, "");
-    this.store = new Store(options.keys, options.memoryBytesMax ?? MEMORY_BYTES);
-    this.#persist = new Persist("", undefined);
-    this.#requests = new Requests(`${this.#tab}-`, {
-      send: (command) => this.#link?.send(command),
+    this.#fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
+    const { memoryBytesMax = MEMORY_BYTES, warmQueriesMax = WARM_MOST, prefetchBytesMax = PREFETCH_BYTES } = options;
+    let started = () => {};
+    const ready = new Promise<void>((resolve) => (started = resolve));
+    this.#ready = ready;
+    const store = (this.store = new Store(options.keys, memoryBytesMax));
+    this.persist = new Persist("", options.persist === false ? undefined : (options.indexedDB ?? globalThis.indexedDB));
+    this.requests = new Requests(`${newId(6)}-`, {
+      send: (command) => this.link?.send(command),
       isOpen: () => this.status.state === "open",
       opened: (id) => {
-        this.store.requestOpened(id);
-        this.#link?.broadcast({ request: id });
+        store.requestOpened(id);
+        this.link?.broadcast({ request: id });
       },
-      ended: (id) => this.store.requestEnded(id),
+      ended: (id) => store.requestEnded(id),
       figures: (figures) => {
-        this.figures.requests.push(figures);
-        if (this.figures.requests.length > FIGURES_MOST) this.figures.requests.shift();
+        if (this.figures.requests.push(figures) > FIGURES_MOST) this.figures.requests.shift();
       },
     });
+    this.queries = new Queries({
+      store, ready, memoryBytesMax, warmQueriesMax,
+      persist: this.persist,
+      figures: this.figures,
+      isCaughtUp: () => this.status.isCaughtUp,
+      ask: (spec, row) => this.#ask(spec, { row }),
+      broadcast: (word) => this.link?.broadcast(word),
+    });
     this.#loader = new Loader({
-      present: (resource, key) => this.store.get(resource, key),
-      hydrate: (resource) => this.#hydrate(resource),
+      present: (resource, key) => store.get(resource, key),
+      hydrate: (resource) => this.queries.hydrate(resource),
       fetch: async (resource, ids) => {
-        const column = this.store.keyColumns(resource)[0] ?? "id";
+        const column = store.keyColumns(resource)[0] ?? "id";
         // What a row on the screen refers to comes before the rows below it.
         await this.from(resource as Name<S>).in(column, ids).priority(LOAD_PRIORITY);
       },
     });
-    this.#prefetcher = new Prefetcher(options.prefetchBytesMax ?? PREFETCH_BYTES);
-    this.#writes = this.#makeWrites();
-    this.store.listeners.add((batch) => {
-      for (const query of [...this.#live.values()]) query.apply(batch);
-      for (const [resource, seen] of batch) {
-        for (const key of seen.keys()) {
-          for (const listener of [...(this.#watched.get(`${resource}\n${key}`) ?? [])]) listener();
-        }
-      }
-      this.#cool();
-    });
-    this.store.pins.add((resource, key) => {
-      if (this.#watched.has(`${resource}\n${key}`)) return true;
-      for (const query of this.#live.values()) if (query.holds(resource, key)) return true;
-      return false;
-    });
-    this.#ready = this.#start();
+    this.#prefetcher = new Prefetcher(prefetchBytesMax);
+    this.writes = this.#makeWrites();
+    this.#inbox = new Inbox(this);
+    void this.#start().then(started);
   }
 
   /** A read: `await` it, iterate it, or keep it [`live`](Query.live). */
@@ -134,13 +137,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
 
   /** Calls back after each batch that changed the row, which stays in memory for so long. */
   watch(resource: Name<S>, key: Key, listener: () => void): () => void {
-    const name = `${resource}\n${keyText(key)}`;
-    const listeners = this.#watched.get(name) ?? new Set();
-    this.#watched.set(name, listeners.add(listener));
-    return () => {
-      listeners.delete(listener);
-      if (!listeners.size) this.#watched.delete(name);
-    };
+    return this.queries.watch(resource, keyText(key), listener);
   }
 
   /**
@@ -176,7 +173,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     };
     // The stand-in is drawn as the key, so that what refers to the row can do so already.
     const drawn = key.startsWith("~") && columns.length === 1;
-    const done = this.#writes.add(drawn ? { ...action, drawn: { ...row, [columns[0] as string]: key } } : action);
+    const done = this.writes.add(drawn ? { ...action, drawn: { ...row, [columns[0] as string]: key } } : action);
     return Object.assign(done as Promise<S[N]["Row"]>, { key });
   }
 
@@ -188,21 +185,21 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     resource: N, key: Key, values: S[N]["Update"], how: { conflict?: "mine" | "theirs" } = {},
   ): Promise<S[N]["Row"] | undefined> {
     const text = keyText(key);
-    return this.#writes.add({
+    return this.writes.add({
       id: newId(12), op: "update", resource, key: text, values: values as Row,
       path: itemPath(resource, key), base: this.store.get(resource, text), conflict: how.conflict,
     }) as Promise<S[N]["Row"] | undefined>;
   }
 
   remove<N extends Name<S>>(resource: N, key: Key): Promise<S[N]["Row"] | undefined> {
-    return this.#writes.add({
+    return this.writes.add({
       id: newId(12), op: "remove", resource, key: keyText(key), values: {}, path: itemPath(resource, key),
     }) as Promise<S[N]["Row"] | undefined>;
   }
 
   /** Writes that are not confirmed yet. */
   get pending(): readonly Action[] {
-    return this.#writes.pending;
+    return this.writes.pending;
   }
 
   /** Calls back when [`status`](Client.status) has changed. */
@@ -223,29 +220,27 @@ export class Client<S extends Resources = AnyResources> implements Asks {
   /** As if the network were gone, or back. */
   setOnline(online: boolean): void {
     this.#forcedOffline = !online;
-    this.#link?.tell(online ? "online" : "offline");
-    if (online) this.#writes.drain();
+    this.link?.tell(online ? "online" : "offline");
+    if (online) this.writes.drain();
   }
-  #forcedOffline = false;
 
   async close(): Promise<void> {
     this.#closed = true;
     this.#unlisten();
-    for (const query of this.#live.values()) query.end();
-    this.#live.clear();
-    this.#requests.fail(new ProblemError(localProblem("closed", "The client was closed.")));
-    await this.#persist.flush();
-    this.#writes.close();
-    this.#link?.close();
-    this.#persist.close();
+    this.queries.end();
+    this.requests.fail(new ProblemError(localProblem("closed", "The client was closed.")));
+    await this.persist.flush();
+    this.writes.close();
+    this.link?.close();
+    this.persist.close();
   }
 
   /** Ends, and deletes what is kept of this identity, also in the other tabs. */
   async logout(): Promise<void> {
     await this.#ready;
-    this.#link?.broadcast({ logout: true });
-    this.#link?.close();
-    await this.#persist.clear();
+    this.link?.broadcast({ logout: true });
+    this.link?.close();
+    await this.persist.clear();
     await this.close();
     this.store.reset(undefined);
   }
@@ -255,116 +250,124 @@ export class Client<S extends Resources = AnyResources> implements Asks {
   /** @internal */
   async fetchRows(spec: Spec): Promise<Row[]> {
     let rows: Row[] = [];
-    await this.#requests.ask(path(spec), spec.priority ?? 3, {
+    await this.#ask(spec, {
       row: (row, resource) => void (resource === spec.resource && rows.push(row)),
       restart: () => (rows = []),
-    }, spec.signal);
+    });
     return rows;
   }
 
   /** @internal */
   streamRows(spec: Spec): AsyncGenerator<Row> {
-    return this.#requests.stream(path(spec), spec.priority ?? 3, spec.resource, spec.signal);
+    return this.requests.stream(path(spec), spec.priority ?? PRIORITY, spec.resource, spec.signal);
   }
 
   /** @internal */
   live(spec: Spec): LiveQuery {
-    const name = path(spec);
-    let query = this.#live.get(name);
-    if (!query) {
-      query = new LiveQuery(spec, {
-        store: this.store,
-        request: async (asked, row) => {
-          await this.#requests.ask(path(asked), asked.priority ?? 3, {
-            row: (each, resource, bytes) => {
-              if (resource === asked.resource) row(each);
-              asked.meter?.(bytes);
-            },
-          }, asked.signal);
-        },
-        recall: (asked) => this.#recall(asked),
-        remember: (asked, coverage) => this.#remember(coverageName(asked), coverage),
-        forget: (unused) => this.#cooling(name, unused),
-      });
-      this.#live.set(name, query);
-      void query.start();
-    }
-    this.#warm.delete(name);
-    query.users++;
-    return query;
+    return this.queries.open(spec);
   }
 
-  // The parts.
+  #ask(spec: Spec, handler: Handler): Promise<unknown> {
+    return this.requests.ask(path(spec), spec.priority ?? PRIORITY, handler, spec.signal);
+  }
+
+  // What the parts tell.
+
+  /** @internal */
+  refetch(resource: string, key: Key): void {
+    this.requests.ask(itemPath(resource, key), LOAD_PRIORITY, { row() {} }).catch(() => {});
+  }
+
+  /** @internal */
+  attached(): void {
+    this.#setStatus({ isCaughtUp: false, reason: undefined });
+  }
+
+  /** @internal */
+  caughtUp(): void {
+    if (this.status.isCaughtUp) return;
+    this.#setStatus({ isCaughtUp: true });
+    for (const query of this.queries.of(undefined)) query.caughtUp();
+    this.writes.drain();
+  }
+
+  /** @internal */
+  event(event: ServerEvent): void {
+    for (const listener of [...this.#eventListeners]) listener(event);
+  }
 
   async #start(): Promise<void> {
-    const { options } = this;
+    const { options, persist } = this;
     const identity = options.identity ?? (await identityOf(options.token).catch(() => "unknown"));
     const name = `rowcast:${this.#base}:${identity}`;
-    const factory = options.indexedDB ?? globalThis.indexedDB;
-    this.#persist = new Persist(name, options.persist === false ? undefined : factory);
-    await this.#persist.open();
-    if (this.#closed) return this.#persist.close();
-    this.#persist.onSaved = (sequence) => this.#link?.saved(sequence);
-    this.store.onState = (resource, key, version, row) => this.#persist.state(resource, key, version, row);
-    this.#coverages = await this.#persist.coverages();
+    await persist.open(name);
+    if (this.#closed) return persist.close();
+    persist.onSaved = (sequence) => this.link?.saved(sequence);
+    this.store.onState = (resource, key, version, row) => persist.state(resource, key, version, row);
+    await this.queries.restore();
     const connection: ConnectionOptions = {
       base: this.#base,
       channel: `tab-${newId(12)}`,
       token: options.token,
-      fetch: options.fetch ?? globalThis.fetch.bind(globalThis),
+      fetch: this.#fetch,
       WebSocket: options.WebSocket ?? globalThis.WebSocket,
       resources: options.resources,
       vias: options.transports ?? VIAS,
       connectTimeoutMs: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
-      position: { cursor: this.#persist.cursor },
+      position: { cursor: persist.cursor },
     };
-    this.#link = new Link(name, connection, options.shareTabs ?? true, {
-      lines: (text, _before, bytes) => this.#lines(text, bytes),
-      local: (event) => this.#local(event as ServerEvent),
+    const link = (this.link = new Link(name, connection, options.shareTabs ?? true, {
+      lines: (text, _before, bytes) => this.#inbox.lines(text, bytes),
+      local: (event) => this.#inbox.local(event as ServerEvent),
       state: (state, reason) => this.#stateChanged(state, reason),
-      leads: async () => {
-        this.#persist.writes = true;
+      leads: () => {
+        persist.writes = true;
         this.#setStatus({ isLeader: true });
         // What the leader before could not write any more.
-        await this.#persist.flush();
+        return persist.flush();
       },
       follows: (open, caught) => {
-        for (const id of open) if (!this.#requests.has(id)) this.store.requestOpened(id);
-        if (caught) this.#caughtUp();
-        this.#requests.channelOpened(true);
+        for (const id of open) if (!this.requests.has(id)) this.store.requestOpened(id);
+        if (caught) this.caughtUp();
+        this.requests.channelOpened(true);
       },
       word: (word) => this.#word(word as Record<string, unknown>),
-      saved: (sequence) => this.#persist.saved(sequence),
+      saved: (sequence) => persist.saved(sequence),
       open: () => ({ requests: this.store.openRequests, caught: this.status.isCaughtUp }),
-      save: () => this.#persist.flush(),
+      save: () => persist.flush(),
+    }));
+    this.#unlisten = listenToPage({
+      online: () => !this.#forcedOffline && link.tell("online"),
+      offline: () => link.tell("offline"),
+      hide: () => void persist.flush(),
+      freeze: () => link.freeze(),
+      thaw: () => link.thaw(),
     });
-    this.#listen();
-    this.#link.start();
-    if (globalThis.navigator?.onLine === false) this.#link.tell("offline");
-    void this.#writes.restore();
+    link.start();
+    if (globalThis.navigator?.onLine === false) link.tell("offline");
+    void this.writes.restore();
   }
 
   #makeWrites(): Writes {
-    const client = this;
     return new Writes({
       store: this.store,
-      get persist() {
-        return client.#persist;
-      },
+      persist: this.persist,
       ready: () => this.#ready,
       call: async (route, init, fresh) => {
-        const token = await this.#link?.token(fresh);
-        const headers = { ...(init.headers as Record<string, string>), Authorization: `Bearer ${token}` };
-        return (this.options.fetch ?? fetch)(this.#base + route, { ...init, headers });
+        const token = await this.link?.token(fresh);
+        return this.#fetch(this.#base + route, {
+          ...init,
+          headers: { ...(init.headers as Record<string, string>), Authorization: `Bearer ${token}` },
+        });
       },
       isOnline: () =>
-        !this.#closed && !this.#forcedOffline && this.#link !== undefined && globalThis.navigator?.onLine !== false,
+        !this.#closed && !this.#forcedOffline && this.link !== undefined && globalThis.navigator?.onLine !== false,
       exclusively: (run) => {
         const locks = globalThis.navigator?.locks;
-        const kept = this.#persist.isKept && locks;
-        return kept ? locks.request(`${this.#link?.name}:writes`, run) as Promise<never> : run();
+        const kept = this.persist.isKept && locks;
+        return kept ? locks.request(`${this.link?.name}:writes`, run) as Promise<never> : run();
       },
-      broadcast: (word) => this.#link?.broadcast({ write: word }),
+      broadcast: (word) => this.link?.broadcast({ write: word }),
       outcome: (outcome) => {
         for (const listener of [...this.#outcomeListeners]) listener(outcome);
       },
@@ -372,149 +375,24 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     });
   }
 
-  #listen(): void {
-    this.#unlisten = listenToPage({
-      online: () => !this.#forcedOffline && this.#link?.tell("online"),
-      offline: () => this.#link?.tell("offline"),
-      hide: () => void this.#persist.flush(),
-      freeze: () => this.#link?.freeze(),
-      thaw: () => this.#link?.thaw(),
-    });
-  }
-
   #word(word: Record<string, unknown>): void {
     if (word.request) this.store.requestOpened(word.request as string);
-    else if (word.write) this.#writes.heard(word.write as WriteWord);
+    else if (word.write) this.writes.heard(word.write as WriteWord);
     else if (word.logout) void this.close();
-    else if (word.coverage) this.#persist.coverage(word.name as string, word.coverage as Coverage);
-  }
-
-  // What the channel says.
-
-  #lines(text: string, bytes: number): void {
-    this.figures.bytesReceived += bytes;
-    const { position, isLeader } = this.#link as Link;
-    this.#persist.arriving(position.sequence ?? 0);
-    const rowOf = '{"type":"row","request_id":"';
-    this.store.batch(() => {
-      for (const line of text.split("\n")) {
-        const trimmed = line.trimStart();
-        // Rows of other tabs' requests are the leader's to keep, and of no use to the rest.
-        const foreign = trimmed.startsWith(rowOf) && !trimmed.startsWith(this.#tab, rowOf.length);
-        if (trimmed && (isLeader || !foreign)) this.#apply(JSON.parse(trimmed) as ServerEvent, trimmed.length);
-      }
-    });
-  }
-
-  #local(event: ServerEvent | { type: "accepted"; request_id: string }): void {
-    if (event.type === "accepted") this.#requests.accepted(event.request_id);
-    else this.store.batch(() => this.#apply(event, 0));
-  }
-
-  #apply(event: ServerEvent, bytes: number): void {
-    switch (event.type) {
-      case "open":
-        this.#opened(event);
-        break;
-      case "row":
-        return this.#row(event, bytes);
-      case "done":
-        return this.#done(event);
-      case "error":
-        if (event.request_id !== undefined) this.store.requestEnded(event.request_id);
-        this.#requests.error(event satisfies ErrorEvent);
-        break;
-      case "change":
-        this.#change(event, bytes);
-        break;
-      case "reset":
-        this.#reset(event);
-        break;
-      case "ping":
-        this.#at(event.version);
-        this.#cursor(event.cursor);
-    }
-    for (const listener of [...this.#eventListeners]) listener(event);
-  }
-
-  #opened(event: OpenEvent): void {
-    this.#at(event.version);
-    this.#setStatus({ isCaughtUp: false, reason: undefined });
-    // The transport hands the event on before the state is told.
-    setTimeout(() => this.#requests.channelOpened(event.resumed), 0);
-    // With `since` the first cursor is the one that was brought along, and the replay follows; its end
-    // is told by another.
-    const replays = event.cursor === this.#link?.position.cursor && (!this.#attached || !event.resumed);
-    this.#attached = true;
-    if (!replays) this.#cursor(event.cursor);
-  }
-  #attached = false;
-
-  #row(event: RowEvent, bytes: number): void {
-    this.figures.rows++;
-    if (!event.partial) this.store.row(event.resource, event.version, event.row, bytes);
-    this.#requests.row(event.request_id, event.resource, event.row, bytes);
-  }
-
-  #done(event: DoneEvent): void {
-    this.#at(event.version);
-    this.#requests.done(event);
-    this.store.requestEnded(event.request_id);
-  }
-
-  #change(event: ChangeEvent, bytes: number): void {
-    this.figures.changes++;
-    this.#at(event.version);
-    this.store.change(event, bytes);
-    for (const id of [event.action_id, ...(event.action_ids ?? [])]) if (id) this.#writes.confirmed(id);
-    if (!event.row && event.op !== "delete" && event.op !== "gone") this.#announced(event);
-    this.#cursor(event.cursor);
-  }
-
-  /** Only the key was announced: what is shown of it is fetched again. */
-  #announced({ resource, id }: ChangeEvent): void {
-    for (const query of this.#live.values()) {
-      if (query.spec.resource === resource) query.refetchSoon();
-    }
-    if (!this.#watched.has(`${resource}\n${keyText(id)}`)) return;
-    this.#requests.ask(itemPath(resource, id), LOAD_PRIORITY, { row() {} }).catch(() => {});
-  }
-
-  #reset(event: ResetEvent): void {
-    this.figures.resets++;
-    const { resource } = event;
-    for (const name of [...this.#coverages.keys()]) if (isOf(name, resource)) this.#coverages.delete(name);
-    this.#persist.reset(resource);
-    for (const query of this.#live.values()) {
-      if (resource === undefined || query.spec.resource === resource) query.invalidate();
-    }
-    this.store.reset(resource, event.version);
-  }
-
-  #at(version: number | undefined): void {
-    if (version !== undefined) this.figures.version = Math.max(this.figures.version, version);
-  }
-
-  /** Everything up to this state has been applied. */
-  #cursor(cursor: string | undefined): void {
-    if (cursor === undefined) return;
-    (this.#link as Link).position.cursor = cursor;
-    this.#persist.reached(cursor);
-    this.#caughtUp();
-  }
-
-  #caughtUp(): void {
-    if (this.status.isCaughtUp) return;
-    this.#setStatus({ isCaughtUp: true });
-    for (const query of this.#live.values()) query.caughtUp();
-    this.#writes.drain();
+    else if (word.coverage) this.persist.coverage(word.name as string, word.coverage as Coverage);
   }
 
   #stateChanged(state: State, reason?: string): void {
     const open = state.name === "open";
-    this.#setStatus({ state: state.name, via: state.via, reason, isLeader: this.#link?.isLeader ?? false });
-    if (!open) this.#setStatus({ isCaughtUp: false });
-    else this.#requests.pump();
+    this.#setStatus({
+      state: state.name, via: state.via, reason,
+      isLeader: this.link?.isLeader ?? false,
+      isCaughtUp: open && this.status.isCaughtUp,
+    });
+    if (!open) return;
+    this.requests.pump();
+    // While there is a network to load it by.
+    this.writes.preload().catch(() => {});
   }
 
   #setStatus(change: Partial<Status>): void {
@@ -522,77 +400,5 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     if (JSON.stringify(next) === JSON.stringify(this.status)) return;
     this.status = next;
     for (const listener of [...this.#statusListeners]) listener();
-  }
-
-  // The cache.
-
-  /** Brings what is kept of a resource into the store, once. */
-  #hydrate(resource: string): Promise<void> {
-    let hydrated = this.#hydrated.get(resource);
-    if (!hydrated) {
-      hydrated = this.#ready.then(async () => {
-        // Reading is like a request: what is deleted meanwhile must not come back by it.
-        const reading = `hydrate ${resource}`;
-        this.store.requestOpened(reading);
-        const rows = await this.#persist.rows(resource);
-        const { onState } = this.store;
-        this.store.onState = undefined;
-        this.store.batch(() => {
-          for (const [, , version, row] of rows) {
-            const bytes = JSON.stringify(row).length;
-            this.figures.bytesSaved += bytes;
-            this.store.row(resource, version, row, bytes);
-          }
-        });
-        this.store.onState = onState;
-        this.store.requestEnded(reading);
-      });
-      this.#hydrated.set(resource, hydrated);
-    }
-    return hydrated;
-  }
-
-  async #recall(spec: Spec): Promise<{ coverage: Coverage | undefined; current: boolean }> {
-    await this.#hydrate(spec.resource);
-    let coverage = this.#coverages.get(coverageName(spec));
-    if (!coverage) {
-      const known = [...this.#coverages].filter(([name]) => isOf(name, spec.resource)).map(([, it]) => it);
-      for (const query of this.#live.values()) {
-        if (query.spec.resource === spec.resource && query.coverage) known.push(query.coverage);
-      }
-      const wide = known.find((it) => isCovered(spec, it));
-      if (wide) coverage = { filters: spec.filters, orders: spec.orders, horizon: null, limit: spec.limit ?? null };
-    }
-    return { coverage, current: this.status.isCaughtUp };
-  }
-
-  #remember(name: string, coverage: Coverage): void {
-    if (this.#persist.writes) this.#persist.coverage(name, coverage);
-    else this.#link?.broadcast({ coverage, name });
-  }
-
-  #cooling(name: string, query: LiveQuery): void {
-    if (this.#live.get(name) !== query) return;
-    // Asking the server again for what nobody looks at would be waste.
-    if (!query.isLocal || query.state === "error") return this.#drop(name, query);
-    this.#warm.delete(name);
-    this.#warm.set(name, query);
-    this.#cool();
-  }
-
-  /** Lets go of warm queries beyond their number, and of half of them when memory is short. */
-  #cool(): void {
-    const short = this.store.bytes > (this.options.memoryBytesMax ?? MEMORY_BYTES) * 0.9;
-    const most = short ? this.#warm.size >> 1 : (this.options.warmQueriesMax ?? WARM_MOST);
-    for (const [name, query] of this.#warm) {
-      if (this.#warm.size <= most) return;
-      this.#drop(name, query);
-    }
-  }
-
-  #drop(name: string, query: LiveQuery): void {
-    this.#warm.delete(name);
-    this.#live.delete(name);
-    query.end();
   }
 }

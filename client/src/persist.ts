@@ -49,7 +49,7 @@ export class Persist {
   #wipe: string[] | "all" | undefined;
 
   constructor(
-    private readonly name: string,
+    private name: string,
     private readonly factory: IDBFactory | undefined,
   ) {}
 
@@ -57,7 +57,8 @@ export class Persist {
     return this.#database !== undefined;
   }
 
-  async open(): Promise<void> {
+  async open(name = this.name): Promise<void> {
+    this.name = name;
     if (!this.factory) return;
     try {
       const request = this.factory.open(this.name, FORMAT);

@@ -49,7 +49,8 @@ export class Requests {
   #count = 0;
 
   constructor(
-    private readonly prefix: string,
+    /** What the ids of its requests begin with. */
+    readonly prefix: string,
     private readonly host: RequestsHost,
   ) {}
 

@@ -5,6 +5,7 @@
 import { backoffMs } from "./machine.ts";
 import type { KeptAction, Persist } from "./persist.ts";
 import { resourcePath } from "./query.ts";
+import type { SenderHost } from "./sender.ts";
 import type { Store } from "./store.ts";
 import { type Key, type Problem, ProblemError, type Row, localProblem, problemOf } from "./wire.ts";
 
@@ -66,7 +67,8 @@ export interface WritesHost {
 /** What tabs tell each other about writes. */
 export type WriteWord = { w: "drawn"; action: Action } | { w: "ended"; id: string; problem?: Problem | undefined };
 
-interface Pending {
+/** A write that waits. */
+export interface Pending {
   readonly action: Action;
   /** Its place in the kept queue; nothing where nothing is kept. */
   seq: number | undefined;
@@ -84,7 +86,25 @@ export class Writes {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #order: Promise<void> = Promise.resolve();
 
-  constructor(private readonly host: WritesHost) {}
+  #sender: SenderHost;
+
+  constructor(private readonly host: WritesHost) {
+    const { store, persist } = host;
+    this.#sender = {
+      store, persist, problemOf,
+      pending: this.#pending,
+      call: host.call,
+      refusal: (problem) => new ProblemError(problem),
+      conflict: (action, theirs, base) => new ConflictError(action, { ...base, ...action.values }, theirs, base),
+      draw: (action) => this.#draw(action),
+      ended: (pending, outcome) => this.#ended(pending, outcome),
+    };
+  }
+
+  /** Loads what sends, which is in a file of its own: done ahead while there is a network to load it by. */
+  preload(): Promise<typeof import("./sender.ts")> {
+    return import("./sender.ts");
+  }
 
   get pending(): readonly Action[] {
     return [...this.#pending.values()].map((it) => it.action);
@@ -160,13 +180,12 @@ export class Writes {
   }
 
   async #drainAll(): Promise<void> {
+    const { send } = await this.preload();
     for (;;) {
       const next = await this.#next();
       if (!next || !this.host.isOnline()) return;
-      const conflict = await this.#conflict(next).catch(() => null);
-      if (conflict) {
-        await this.#settle(next, { action: next.action, error: conflict });
-      } else if (conflict === null || !(await this.#send(next))) {
+      if (await send(this.#sender, next)) this.#tries = 0;
+      else {
         next.waited = true;
         return this.#later();
       }
@@ -186,86 +205,15 @@ export class Writes {
     return undefined;
   }
 
-  /** Whether it ran, whatever came of it. */
-  async #send(pending: Pending): Promise<boolean> {
-    const { action } = pending;
-    const method = { insert: "POST", update: "PATCH", remove: "DELETE" }[action.op];
-    const init: RequestInit = {
-      method,
-      headers: { "Action-Id": action.id, "Content-Type": "application/json", Prefer: "return=representation" },
-      ...(action.op === "remove" ? {} : { body: JSON.stringify(action.values) }),
-    };
-    let answer: Response;
-    try {
-      answer = await this.host.call(action.path, init, false);
-      if (answer.status === 401) answer = await this.host.call(action.path, init, true);
-    } catch {
-      return false;
-    }
-    if (answer.ok) {
-      const body = answer.status === 204 ? undefined : ((await answer.json().catch(() => undefined)) as Row | Row[] | undefined);
-      const row = Array.isArray(body) ? (body[0] as Row | undefined) : body;
-      const version = Number(answer.headers.get("version"));
-      await this.#settle(pending, { action, row }, row && version ? version : undefined);
-      return true;
-    }
-    const problem = await problemOf(answer);
-    if (isTransient(problem)) return false;
-    await this.#settle(pending, { action, error: new ProblemError(problem) });
-    return true;
-  }
-
-  async #settle(pending: Pending, outcome: Outcome, version?: number): Promise<void> {
-    const { action } = pending;
-    const { store } = this.host;
-    this.#tries = 0;
-    store.batch(() => {
-      const { row } = outcome;
-      if (version !== undefined && row) {
-        if (action.op === "remove") {
-          store.change({ type: "change", op: "delete", resource: action.resource, id: action.key, version });
-        } else store.row(action.resource, version, row, JSON.stringify(row).length);
-      }
-      store.undraw(action.resource, action.key, action.id);
-    });
-    this.#pending.delete(action.id);
-    if (pending.seq !== undefined) await this.host.persist.removeAction(pending.seq);
-    if (action.op === "insert" && outcome.row) await this.#rename(action, outcome.row);
+  #ended(pending: Pending, outcome: Outcome): void {
     const { error } = outcome;
     const problem =
       error instanceof ProblemError ? error.problem : error && localProblem("conflict", error.message);
-    this.host.broadcast({ w: "ended", id: action.id, problem });
+    this.host.broadcast({ w: "ended", id: outcome.action.id, problem });
     this.host.pending(this.#pending.size);
-    if (outcome.error) pending.reject?.(outcome.error);
+    if (error) pending.reject?.(error);
     else pending.resolve?.(outcome.row);
     this.host.outcome(outcome);
-  }
-
-  /** What waits behind an insert knows its row by the key under which it was drawn. */
-  async #rename(insert: Action, row: Row): Promise<void> {
-    const real = this.host.store.keyOf(insert.resource, row);
-    const column = this.host.store.keyColumns(insert.resource);
-    if (real === undefined || real === insert.key || column.length !== 1) return;
-    const id = row[column[0] as string];
-    for (const pending of this.#pending.values()) {
-      const { action } = pending;
-      let changed = false;
-      if (action.resource === insert.resource && action.key === insert.key) {
-        this.host.store.undraw(action.resource, action.key, action.id);
-        action.path = action.path.replace(encodeURIComponent(insert.key), encodeURIComponent(real));
-        action.key = real;
-        changed = true;
-      }
-      for (const [name, value] of Object.entries(action.values)) {
-        if (value !== insert.key) continue;
-        action.values = { ...action.values, [name]: id };
-        changed = true;
-      }
-      if (!changed) continue;
-      this.host.store.undraw(action.resource, action.key, action.id);
-      this.#draw(action);
-      if (pending.seq !== undefined) await this.host.persist.putAction(pending.seq, action);
-    }
   }
 
   #drop(id: string, problem: Problem | undefined): void {
@@ -289,32 +237,12 @@ export class Writes {
     this.host.store.draw(action.resource, action.key, { action: action.id, draw });
   }
 
-  /** Whether others have changed what this write changes, while it had to wait. The server is asked. */
-  async #conflict({ action, waited }: Pending): Promise<ConflictError | undefined> {
-    const { base, values } = action;
-    if (!waited || action.op !== "update" || action.conflict === "mine" || !base) return undefined;
-    const answer = await this.host.call(action.path, {}, false);
-    if (!answer.ok) return undefined;
-    const theirs = (await answer.json()) as Row;
-    this.host.store.row(action.resource, Number(answer.headers.get("version")), theirs);
-    const differs = (a: unknown, b: unknown) => JSON.stringify(a) !== JSON.stringify(b);
-    const clash = Object.keys(values).some(
-      (name) => differs(base[name], theirs[name]) && differs(values[name], theirs[name]),
-    );
-    return clash ? new ConflictError(action, { ...base, ...values }, theirs, base) : undefined;
-  }
-
   #later(): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.drain(), backoffMs(++this.#tries, Math.random()));
     (this.#timer as { unref?: () => void }).unref?.();
   }
 }
-
-/** Whether trying again later may help: the server is busy or away, or the first try still runs. */
-const isTransient = (problem: Problem): boolean =>
-  problem.status === 429 || problem.status === 401 || problem.status >= 500 ||
-  (problem.status === 409 && problem.retryable === true);
 
 /** The path of a row, whose key's parts are comma-joined. */
 export function itemPath(resource: string, key: Key): string {

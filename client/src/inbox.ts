@@ -1,0 +1,125 @@
+/**
+ * What the channel says, handed to those whom it concerns: rows and changes to the store, ends to the
+ * requests, the cursor to what is kept. Knows no sockets and no tabs.
+ */
+import type { Figures } from "./options.ts";
+import type { Persist } from "./persist.ts";
+import type { Queries } from "./queries.ts";
+import { type Requests } from "./requests.ts";
+import { type Store, keyText } from "./store.ts";
+import type { ChangeEvent, Key, OpenEvent, ServerEvent } from "./wire.ts";
+import type { Writes } from "./writes.ts";
+
+export interface InboxHost {
+  readonly store: Store;
+  readonly persist: Persist;
+  readonly figures: Figures;
+  readonly requests: Requests;
+  readonly queries: Queries;
+  readonly writes: Writes;
+  /** Where the channel is, and whether this tab is the one that has it. */
+  readonly link: { isLeader: boolean; readonly position: { sequence?: number | undefined; cursor?: string | undefined } } | undefined;
+  /** Asks for one row, which somebody looks at. */
+  refetch(resource: string, key: Key): void;
+  /** The channel is there; what was missed is still to come. */
+  attached(): void;
+  /** Everything up to the cursor has been applied. */
+  caughtUp(): void;
+  event(event: ServerEvent): void;
+}
+
+const ROW_OF = '{"type":"row","request_id":"';
+
+export class Inbox {
+  #attached = false;
+
+  constructor(private readonly host: InboxHost) {}
+
+  /** Lines of events, which are one batch. */
+  lines(text: string, bytes: number): void {
+    const { figures, link, persist, requests, store } = this.host;
+    figures.bytesReceived += bytes;
+    persist.arriving(link?.position.sequence ?? 0);
+    store.batch(() => {
+      for (const line of text.split("\n")) {
+        const trimmed = line.trimStart();
+        // Rows of other tabs' requests are the leader's to keep, and of no use to the rest.
+        const foreign = trimmed.startsWith(ROW_OF) && !trimmed.startsWith(requests.prefix, ROW_OF.length);
+        if (trimmed && (link?.isLeader || !foreign)) this.#apply(JSON.parse(trimmed) as ServerEvent, trimmed.length);
+      }
+    });
+  }
+
+  /** An event that did not come over the channel. */
+  local(event: ServerEvent | { type: "accepted"; request_id: string }): void {
+    if (event.type === "accepted") this.host.requests.accepted(event.request_id);
+    else this.host.store.batch(() => this.#apply(event, 0));
+  }
+
+  #apply(event: ServerEvent, bytes: number): void {
+    const { figures, persist, queries, requests, store } = this.host;
+    if ("version" in event) figures.version = Math.max(figures.version, event.version ?? 0);
+    switch (event.type) {
+      case "open":
+        this.#opened(event);
+        break;
+      case "row":
+        figures.rows++;
+        if (!event.partial) store.row(event.resource, event.version, event.row, bytes);
+        return requests.row(event.request_id, event.resource, event.row, bytes);
+      case "done":
+        requests.done(event);
+        return store.requestEnded(event.request_id);
+      case "error":
+        if (event.request_id !== undefined) store.requestEnded(event.request_id);
+        requests.error(event);
+        break;
+      case "change":
+        this.#change(event, bytes);
+        break;
+      case "reset":
+        figures.resets++;
+        persist.reset(event.resource);
+        queries.reset(event.resource);
+        store.reset(event.resource, event.version);
+        break;
+      case "ping":
+        this.#cursor(event.cursor);
+    }
+    this.host.event(event);
+  }
+
+  #opened({ cursor, resumed }: OpenEvent): void {
+    this.host.attached();
+    // The transport hands the event on before the state is told.
+    setTimeout(() => this.host.requests.channelOpened(resumed), 0);
+    // With `since` the first cursor is the one that was brought along, and the replay follows; its end
+    // is told by another.
+    const replays = cursor === this.host.link?.position.cursor && (!this.#attached || !resumed);
+    this.#attached = true;
+    if (!replays) this.#cursor(cursor);
+  }
+
+  #change(event: ChangeEvent, bytes: number): void {
+    const { figures, queries, store, writes } = this.host;
+    const { resource, id } = event;
+    figures.changes++;
+    store.change(event, bytes);
+    for (const action of [event.action_id, ...(event.action_ids ?? [])]) if (action) writes.confirmed(action);
+    if (!event.row && event.op !== "delete" && event.op !== "gone") {
+      // Only the key was announced: what is shown of it is fetched again.
+      for (const query of queries.of(resource)) query.refetchSoon();
+      if (queries.isWatched(resource, keyText(id))) this.host.refetch(resource, id);
+    }
+    this.#cursor(event.cursor);
+  }
+
+  /** Everything up to this state has been applied. */
+  #cursor(cursor: string | undefined): void {
+    const { link, persist } = this.host;
+    if (cursor === undefined || !link) return;
+    link.position.cursor = cursor;
+    persist.reached(cursor);
+    this.host.caughtUp();
+  }
+}
