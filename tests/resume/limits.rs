@@ -155,7 +155,12 @@ async fn a_replay_that_is_cut_short_loses_no_change_that_it_held_back() {
         others |= event["resource"] == "others";
     }
     let (_, told) = missed(&two, Transport::Sse, "two", &since).await;
-    assert_eq!(told.words(), [].into());
+    // Of the others' it hears nothing, though its own replay may take too long on a busy machine.
+    let words = told.words();
+    assert!(
+        words.is_empty() || words == ["reset - lagged".to_owned()].into(),
+        "{words:?}"
+    );
     drop(slow);
     server.finish().await;
 }

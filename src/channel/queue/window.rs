@@ -195,11 +195,14 @@ impl Window {
         self.shrink();
     }
 
-    /// Forgets everything; the numbers go on.
+    /// Forgets everything. The numbers go on after one that no event has: whoever has not heard of
+    /// the loss, because it was told to another reader (a request that was overtaken on its way, and
+    /// whose answer nobody takes), is recognised by the number that it has.
     pub(super) fn clear(&mut self, freed: &mut Vec<RequestId>) {
         while !self.entries.is_empty() {
             self.forget_oldest(freed);
         }
+        self.last += 1;
         self.acknowledged = self.last;
         self.written = self.last;
         self.reader = self.last;

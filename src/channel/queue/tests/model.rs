@@ -94,6 +94,8 @@ pub(super) struct World {
     /// The version of the last reset: older rows are discarded.
     reset_to: BTreeMap<&'static str, u64>,
     pub(super) last: u64,
+    /// The highest number that it was ever told, of an event or where it begins.
+    pub(super) highest: u64,
     acknowledged: u64,
     /// Everything that was ever handed out, by number, with the time.
     log: BTreeMap<u64, (Vec<u8>, u64)>,
@@ -136,6 +138,7 @@ impl World {
             reset_at: BTreeMap::new(),
             reset_to: BTreeMap::new(),
             last: 999,
+            highest: 999,
             acknowledged: 999,
             log: BTreeMap::new(),
             losses: 0,
@@ -378,9 +381,7 @@ impl World {
                 self.finish(which);
             }
         }
-        let last = self.log.keys().last().copied().unwrap_or(999);
-        let has = self.last.clamp(999, last);
-        self.attach(Some(has), true);
+        self.attach(Some(self.last.max(999)), true);
         while self.read(1_000, 10) {}
         for producer in &self.producers {
             let ends = usize::from(!producer.lost);

@@ -32,8 +32,8 @@ impl World {
             for producer in &mut self.producers {
                 producer.lost |= producer.ends_read == 0;
             }
-            // The numbers go on; what the reader has is void.
-            assert!(sequence >= self.last);
+            // The numbers go on, one left out; what the reader has is void.
+            assert!(sequence > self.highest);
             self.forget(None, 0);
         } else if let Some(after) = after {
             assert_eq!(sequence, after);
@@ -45,6 +45,7 @@ impl World {
         self.attached = true;
         self.waiting = false;
         self.last = sequence;
+        self.highest = self.highest.max(sequence);
         if resumed {
             self.check_cursor(position.version.0);
         }
@@ -95,6 +96,7 @@ impl World {
             for (number, line) in frame.numbered() {
                 assert_eq!(number, self.last + 1, "numbers have no gaps");
                 self.last = number;
+                self.highest = self.highest.max(number);
                 let known = self.log.insert(number, (line.to_vec(), self.now));
                 if let Some((known, at)) = known {
                     assert_eq!(known, line, "what was sent never changes");
@@ -112,24 +114,22 @@ impl World {
         let sequence = self.last.saturating_sub(back).max(999);
         self.queue.acknowledge(sequence).unwrap();
         self.acknowledged = self.acknowledged.max(sequence);
-        let beyond = self.log.keys().last().copied().unwrap_or(999) + 1;
+        let beyond = self.highest + 1;
         assert!(self.queue.acknowledge(beyond).is_err());
     }
 
     /// Acknowledges all that it ever got, also what it is being told again.
     pub(in super::super) fn acknowledge_all(&mut self) {
-        let last = self.log.keys().last().copied().unwrap_or(999);
-        self.queue.acknowledge(last).unwrap();
-        self.acknowledged = last;
+        self.queue.acknowledge(self.highest).unwrap();
+        self.acknowledged = self.highest;
     }
 
     /// Whether events after this number must be kept still.
     fn surely_kept(&self, after: u64) -> bool {
-        let last = self.log.keys().last().copied().unwrap_or(999);
         let since = self.log.range(after + 1..);
         let bytes: usize = since.clone().map(|it| it.1.0.len() + 64).sum();
         let young = |at: u64| at + self.limits.replay_ms > self.now;
-        let range = self.acknowledged.max(999)..=last;
+        let range = self.acknowledged.max(999)..=self.highest;
         range.contains(&after)
             && bytes <= self.limits.replay_bytes_max
             && since.clone().all(|it| young(it.1.1))
