@@ -89,6 +89,15 @@ need_cargo_parts() {
     done
 }
 
+# The fuzzer's driver; the fuzzer itself is compiled with the targets, by the C++ compiler.
+need_fuzzer() {
+    has c++ || install "the fuzzer is compiled by it" "g++" "gcc"
+    if ! cargo fuzz --version >/dev/null 2>&1; then
+        say "Installing cargo-fuzz."
+        quietly cargo install --locked cargo-fuzz || fail "cargo-fuzz cannot be installed"
+    fi
+}
+
 # The major version of the postgres in a folder that has initdb as well, or nothing.
 postgres_major() {
     [ -x "$1/initdb" ] && [ -x "$1/postgres" ] || return 0

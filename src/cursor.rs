@@ -266,6 +266,23 @@ fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
+/// What fuzzing looks at here. Compiled for tests and for fuzzing only.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing {
+    use super::{read_snapshot, write_snapshot};
+
+    /// The signed part of a cursor, as if it verified: what is read writes the same snapshot.
+    pub(crate) fn reads_back(bytes: &[u8]) {
+        let Some(snapshot) = read_snapshot(bytes) else {
+            return;
+        };
+        let mut again = Vec::new();
+        write_snapshot(&mut again, &snapshot);
+        assert_eq!(read_snapshot(&again).as_ref(), Some(&snapshot));
+        assert_eq!(snapshot.to_string().parse().ok(), Some(snapshot));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,8 @@ pub mod config;
 pub mod cursor;
 pub mod error;
 pub mod feed;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod http;
 pub mod identity;
 pub mod postgres;

@@ -8,6 +8,8 @@ mod column_type;
 mod function;
 pub mod oid;
 pub mod relations;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod sample;
 pub mod suggest;
 
 pub use crate::config::Announce;

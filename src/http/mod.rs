@@ -11,6 +11,8 @@ mod connection;
 mod credentials;
 mod expiry;
 mod functions;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod head;
 mod health;
 mod issue;

@@ -24,7 +24,7 @@ use http::{
     StatusCode,
     header::{CONTENT_LOCATION, CONTENT_RANGE, CONTENT_TYPE, LINK},
 };
-use percent_encoding::{percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use std::sync::Arc;
 
 /// Answers reads.
@@ -141,7 +141,7 @@ fn shaped(body: Bytes, media: Media, is_object: bool) -> Bytes {
 }
 
 /// What a list is the answer to, by one text for all ways to ask for it: its parameters sorted.
-fn canonical(name: &str, query: &str) -> String {
+pub(super) fn canonical(name: &str, query: &str) -> String {
     let decode = |text: &str| {
         let text = text.replace('+', " ");
         let text = percent_decode_str(&text).decode_utf8_lossy().into_owned();
@@ -161,8 +161,11 @@ fn canonical(name: &str, query: &str) -> String {
     }
 }
 
+/// What may not stand in a link as it is: what ends it, and what no header holds.
+const OUTSIDE_OF_LINKS: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>');
+
 /// The link to the next page (RFC 8288): the same query behind the token.
-fn following(resource: &str, query: &str, token: &str, limit: Option<u64>) -> String {
+pub(super) fn following(resource: &str, query: &str, token: &str, limit: Option<u64>) -> String {
     let name = |pair: &&str| pair.split('=').next().unwrap_or_default().to_owned();
     let kept = query.split('&').filter(|it| !it.is_empty());
     let kept = kept.filter(|it| !["after", "offset"].contains(&name(it).as_str()));
@@ -178,7 +181,10 @@ fn following(resource: &str, query: &str, token: &str, limit: Option<u64>) -> St
     } else {
         ""
     };
-    format!("</{folder}{resource}?{}>; rel=\"next\"", pairs.join("&"))
+    // Not all callers encode what they write, and a query in a body need not be encoded at all.
+    let target = format!("{folder}{resource}?{}", pairs.join("&"));
+    let target = utf8_percent_encode(&target, OUTSIDE_OF_LINKS);
+    format!("</{target}>; rel=\"next\"")
 }
 
 /// `GET /{resource}/{id}`
@@ -222,4 +228,18 @@ pub(super) async fn item(
     put_position(response.headers_mut(), &item.position);
     put_etag(response.headers_mut(), item.etag.as_deref());
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_holds_what_a_header_may_hold() {
+        let query = "a=eq.\u{e4}\nb&limit=3&after=x&c=eq.%3C<";
+        let link = following("tickets", query, "next", Some(3));
+        let expected = "</tickets?a=eq.%C3%A4%0Ab&limit=3&c=eq.%3C%3C&after=next>; rel=\"next\"";
+        assert_eq!(link, expected);
+        assert!(http::HeaderValue::from_str(&link).is_ok());
+    }
 }

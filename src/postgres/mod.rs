@@ -13,6 +13,8 @@ mod database;
 mod discovery;
 pub mod encode;
 mod fault;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub mod helpdesk;
 mod lease;
 pub mod local;

@@ -2,6 +2,8 @@
 //! refused here, with the place in the text where it went wrong. Knows no SQL and no connections.
 
 mod call;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod grammar;
 mod key;
 mod parameters;

@@ -3,6 +3,8 @@
 mod codec;
 mod command;
 mod conversation;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 mod handshake;
 mod socket;
 

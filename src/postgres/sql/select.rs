@@ -12,7 +12,7 @@ use crate::{
     identity::OrganizationId,
     postgres::encode::{Encoding, RowEncoder},
     query::{
-        read::{Order, Output, Query, Source, embed::Embedding},
+        read::{NUMBER_MAX, Order, Output, Query, Source, embed::Embedding},
         syntax::{Aggregate, Nulls},
     },
 };
@@ -82,7 +82,10 @@ fn rows(writer: &mut Writer, row: Parent<'_>) -> Result<RowEncoder> {
     order(writer, row)?;
     // One row more tells whether there is a next page.
     let more = u64::from(query.paged_by().is_some());
-    part(writer, query.limit.map(|it| it + more), query.offset);
+    let limit = query
+        .limit
+        .map(|it| it.saturating_add(more).min(NUMBER_MAX));
+    part(writer, limit, query.offset);
     Ok(encoder)
 }
 

@@ -21,7 +21,7 @@ use include::Way;
 use modified::Modified;
 pub(crate) use order::Order;
 pub(crate) use output::{Output, Source};
-pub(crate) use page::After;
+pub(crate) use page::{After, NUMBER_MAX};
 pub use page::{Counting, Range};
 pub(crate) use place::Place;
 pub(super) use place::column_named;

@@ -16,6 +16,9 @@ use crate::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::fmt::Write as _;
 
+/// The largest number of rows that PostgreSQL counts.
+pub(crate) const NUMBER_MAX: u64 = i64::MAX as u64;
+
 /// A range of rows, by their numbers from 0, as the header `Range` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
@@ -81,7 +84,12 @@ impl Query {
         if self.limit == Some(0) {
             return Ok(());
         }
-        let end = |last: u64| last.saturating_add(1);
+        // As far as PostgreSQL's `bigint` goes, in which rows are numbered.
+        let range = Range {
+            first: range.first.min(NUMBER_MAX),
+            last: range.last.map(|last| last.min(NUMBER_MAX)),
+        };
+        let end = |last: u64| last.saturating_add(1).min(NUMBER_MAX);
         let limited = self.limit.map(|limit| self.offset.saturating_add(limit));
         let ends = limited.into_iter().chain(range.last.map(end)).min();
         let first = range.first.max(self.offset);

@@ -159,6 +159,19 @@ fn a_list_that_is_cut_is_ordered_by_the_key_at_last() {
 }
 
 #[test]
+fn rows_are_numbered_as_far_as_postgresql_numbers_them() {
+    let mut query = list("").unwrap();
+    let range = Range {
+        first: u64::MAX,
+        last: Some(u64::MAX),
+    };
+    assert!(query.within(range).is_err());
+    let all = Range { first: 0, ..range };
+    query.within(all).unwrap();
+    assert_eq!((query.first(), query.limit), (0, Some(NUMBER_MAX)));
+}
+
+#[test]
 fn what_does_not_fit_the_catalog_is_refused() {
     for (text, kind, part) in [
         (

@@ -16,7 +16,7 @@ const ROWS: &[&[&str]] = &[
     &["postgres", "broker"],
     &["feed", "request", "signal"],
     &["http"],
-    &["server"],
+    &["server", "fuzzing"],
     &["cli"],
     &["main"],
 ];
