@@ -150,7 +150,7 @@ impl Batch {
     /// could not be read.
     pub(super) fn says_more_than_the_log(&self) -> bool {
         let beyond = |it: &Entry| match it {
-            Entry::Reset { reason, .. } => REASONS_BEYOND_LOG.contains(reason),
+            Entry::Reset { reason, .. } => is_beyond_log(reason),
             Entry::Change(_) => false,
         };
         self.entries.iter().any(beyond)
@@ -218,6 +218,11 @@ pub(super) fn encode<'a>(
 
 /// Why something is reset of which the log may say nothing, so that no replay tells of it.
 const REASONS_BEYOND_LOG: [&str; 2] = ["schema", "unreadable"];
+
+/// Whether a reset for this reason may be for something of which the log says nothing.
+pub(super) fn is_beyond_log(reason: &str) -> bool {
+    REASONS_BEYOND_LOG.contains(&reason)
+}
 
 /// How much of a batch passes a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

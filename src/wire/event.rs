@@ -135,17 +135,6 @@ impl Change<'_> {
     }
 }
 
-/// The `change` event without the cursor that it carries.
-pub fn without_cursor(event: &[u8], cursor: &str) -> Vec<u8> {
-    let mut tail = BytesMut::new();
-    text(&mut tail, ",\"cursor\":", cursor);
-    tail.put_slice(b"}\n");
-    let Some(rest) = event.strip_suffix(&tail[..]) else {
-        return event.to_vec();
-    };
-    [rest, b"}\n"].concat()
-}
-
 /// Appends a `reset`; without a resource it concerns everything. `reason` is a word of the protocol's.
 pub fn reset(out: &mut BytesMut, resource: Option<&str>, reason: &str, position: &Position) {
     out.put_slice(b"{\"type\":\"reset\"");

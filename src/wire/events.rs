@@ -152,24 +152,6 @@ impl Events {
         Events { bytes, ends: head }
     }
 
-    /// Replaces the last event by what becomes of it, an event as well.
-    pub fn map_last(&mut self, change: impl FnOnce(&[u8]) -> Vec<u8>) {
-        let Some(kept) = self.count().checked_sub(1) else {
-            return;
-        };
-        let mut last = std::mem::take(self);
-        let before = last.split_to(kept);
-        let mut ends: Vec<u32> = Vec::with_capacity(kept + 1);
-        let mut bytes = before.bytes().to_vec();
-        for event in before.iter() {
-            let length = u32::try_from(event.len()).expect("a buffer of fewer than 4 GiB");
-            ends.push(ends.last().copied().unwrap_or(0) + length);
-        }
-        bytes.extend(change(last.bytes()));
-        ends.push(u32::try_from(bytes.len()).expect("a buffer of fewer than 4 GiB"));
-        *self = Self::new(bytes, &ends);
-    }
-
     /// The events one by one, each with its line feed.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let mut index = 0;
@@ -224,21 +206,6 @@ mod tests {
             let whole: Vec<u8> = [&head.bytes()[..], &tail.bytes()[..]].concat();
             assert_eq!(whole, b"a\nbb\nccc\n");
         }
-    }
-
-    #[test]
-    fn the_last_one_can_be_replaced() {
-        let longer = |it: &[u8]| [b"x", it].concat();
-        let mut events = three();
-        events.split_to(1);
-        events.map_last(longer);
-        assert_eq!(lines(&events), ["bb\n", "xccc\n"]);
-        let mut one = Events::one(&b"a\n"[..]);
-        one.map_last(longer);
-        assert_eq!(lines(&one), ["xa\n"]);
-        let mut none = Events::default();
-        none.map_last(longer);
-        assert!(none.is_empty());
     }
 
     #[test]

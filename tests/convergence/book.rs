@@ -36,9 +36,6 @@ pub(super) struct Beginning {
     pub(super) after: Option<u64>,
     /// The version of the cursor that it gave; of one that cannot count, nothing.
     pub(super) since: Option<Option<u64>>,
-    /// The channel is one that it had before: what was sent and not acknowledged comes once more, and
-    /// the replay after it.
-    pub(super) again: bool,
     /// What it had asked for by then; nothing: all that it has asked for.
     pub(super) asked: Option<HashSet<String>>,
 }
@@ -73,8 +70,6 @@ pub(super) struct Book {
     cursors: Vec<(String, u64)>,
     /// Something was lost and has to be said before anything else comes.
     must_reset: bool,
-    /// Until the next cursor, changes may be told that were told before.
-    repeats: bool,
     mark: i64,
     /// The highest version at a cursor since the mark came.
     reached: u64,
@@ -103,7 +98,6 @@ impl Book {
             cursor: None,
             cursors: Vec::new(),
             must_reset: false,
-            repeats: false,
             mark: -1,
             reached: 0,
             events: 0,
@@ -264,7 +258,6 @@ impl Book {
             Some(since) if !goes_on => {
                 // What comes was committed after the cursor; it may have been told before.
                 self.told.clear();
-                self.repeats = began.again;
                 self.must_reset = since.is_none();
                 self.reached = since.unwrap_or(0).min(version);
                 self.cursor = since.map(|it| (String::new(), it.min(version)));
@@ -404,14 +397,13 @@ impl Book {
         }
         if let Some((cursor, at)) = &self.cursor
             && version <= *at
-            && !self.repeats
         {
             let what = format!("the cursor {cursor} of {at} was told before {event}");
             self.finds(Invariant::NothingAfterItsCursor, what);
         }
         let place = (resource, id.clone());
         if let Some((known, before, at)) = self.told.get(&place) {
-            if *known == version && !self.repeats {
+            if *known == version {
                 let now = self.events;
                 let what = format!("event {at} and event {now}: {event}");
                 self.finds(Invariant::ToldOnce, what);
@@ -458,7 +450,6 @@ impl Book {
             return;
         };
         let version = event["version"].as_u64().unwrap_or(0);
-        self.repeats = false;
         if let Some((_, before)) = &self.cursor
             && version < *before
         {

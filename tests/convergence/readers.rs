@@ -95,8 +95,6 @@ struct Since {
     cursor: String,
     /// Its version, if it is a cursor that counts.
     version: Option<u64>,
-    /// The channel is one that the reader had before.
-    again: bool,
 }
 
 impl Reader {
@@ -217,7 +215,6 @@ impl Reader {
         self.began = Beginning {
             after: resumes.then_some(self.sequence),
             since: since.as_ref().map(|it| it.version),
-            again: since.as_ref().is_some_and(|it| it.again),
             // A poll asks for nothing meanwhile.
             asked: (self.member.transport != Transport::LongPoll).then(|| self.book.requests()),
         };
@@ -415,7 +412,6 @@ impl Reader {
         (!cursor.is_empty()).then(|| Since {
             cursor: cursor.clone(),
             version: Some(*version),
-            again: false,
         })
     }
 
@@ -434,14 +430,7 @@ impl Reader {
                     return;
                 };
                 let version = Some(version);
-                (
-                    "resumptions from an old cursor",
-                    Since {
-                        cursor,
-                        version,
-                        again: false,
-                    },
-                )
+                ("resumptions from an old cursor", Since { cursor, version })
             }
             4 => {
                 let Some(cursor) = self.company.foreign_cursor.clone() else {
@@ -451,11 +440,7 @@ impl Reader {
                 let version = None;
                 (
                     "resumptions from a foreign cursor",
-                    Since {
-                        cursor,
-                        version,
-                        again: false,
-                    },
+                    Since { cursor, version },
                 )
             }
             _ => {
@@ -463,14 +448,7 @@ impl Reader {
                 let (one, two) = last.cursor.split_at(last.cursor.len() / 2);
                 let cursor = format!("{one}x{two}");
                 let version = None;
-                (
-                    "resumptions from nonsense",
-                    Since {
-                        cursor,
-                        version,
-                        again: false,
-                    },
-                )
+                ("resumptions from nonsense", Since { cursor, version })
             }
         };
         self.channel = None;
@@ -482,8 +460,7 @@ impl Reader {
         }
         self.book.forgets_requests();
         self.sequence = 0;
-        let again = !to_another;
-        self.since = Some(Since { again, ..since });
+        self.since = Some(since);
         self.company.tally.count(what);
     }
 

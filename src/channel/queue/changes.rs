@@ -2,11 +2,7 @@
 //!
 //! Owns their bytes and their order. Knows nothing of numbers and requests.
 
-use super::{
-    Room,
-    squash::Squashed,
-    window::{Own, Sent},
-};
+use super::{Room, squash::Squashed, window::Sent};
 use crate::{
     channel::batch::{Batch, Filter, Matching, Variant},
     snapshot::{Position, Version},
@@ -142,6 +138,14 @@ impl Changes {
         self.bytes = self.sending_bytes() + squashed + waiting;
     }
 
+    /// Drops everything that waits, since a replay says it, except resets for reasons that no log
+    /// tells.
+    pub(super) fn restart(&mut self) {
+        self.sending = None;
+        self.squashed.take_if(|it| !it.keep_beyond_log());
+        self.forget(Version(u64::MAX));
+    }
+
     fn sending_bytes(&self) -> usize {
         self.sending
             .as_ref()
@@ -172,12 +176,7 @@ impl Changes {
         if events.is_empty() {
             return Taken::Nothing;
         }
-        let ends = None;
-        Taken::Sent(Sent::Own(Box::new(Own {
-            events,
-            position,
-            ends,
-        })))
+        Taken::Sent(Sent::changes(events, position))
     }
 
     fn pop(&mut self, bytes: usize) {

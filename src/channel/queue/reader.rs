@@ -163,11 +163,13 @@ impl Queue {
                 reason: GAP,
             }));
         }
+        let mut sequence = from.filter(|_| resumed).unwrap_or(self.window.last());
         match since {
-            Some(Since::State(state)) => self.begin_replay(state, now, effects),
+            Some(Since::State(state)) => sequence = self.begin_replay(state, now, effects),
             Some(Since::Unknown(reason)) => {
                 self.drop_replay(effects);
-                self.window.restart(&self.sent);
+                let sent = self.sent.clone();
+                sequence = self.restart_window(&sent);
                 self.current(current);
                 self.void = Some(Box::new(Void {
                     position: self.sent.clone(),
@@ -182,7 +184,7 @@ impl Queue {
             self.current(current).clone()
         };
         let opened = Opened {
-            sequence: from.filter(|_| resumed).unwrap_or(self.window.last()),
+            sequence,
             resumed,
             position,
             ping_seconds: bounds.ping_ms.div_ceil(1000),
@@ -366,7 +368,7 @@ impl Queue {
         if let Some(void) = self.void.take() {
             let mut out = BytesMut::new();
             event::reset(&mut out, None, void.reason, &void.position);
-            return Some(Sent::own(Events::one(out), None));
+            return Some(Sent::changes(Events::one(out), None));
         }
         if let Some(asides) = &mut self.asides {
             if room.cuts(&asides.events.front()?.1, first) == 0 {

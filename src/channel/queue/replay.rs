@@ -4,10 +4,7 @@
 //! handed out, the changes that happen meanwhile wait behind it, and no event carries a cursor but
 //! the replay's own last one. Knows nothing of where the changes come from.
 
-use super::{
-    Bounds, Effects, Offer, Phase, Queue, Room, Void,
-    window::{Own, Sent},
-};
+use super::{Bounds, Effects, Offer, Phase, Queue, Room, Void, window::Sent};
 use crate::{channel::hub::Mark, error::Kind, snapshot::Position, wire::Events};
 use std::{collections::VecDeque, task::Waker};
 
@@ -61,23 +58,20 @@ impl Replay {
             .end
             .as_ref()
             .filter(|it| it.told && self.events.is_empty());
-        let (position, ends) = (end.map(|it| it.position.clone()), None);
-        Some(Sent::Own(Box::new(Own {
-            events,
-            position,
-            ends,
-        })))
+        let position = end.map(|it| it.position.clone());
+        Some(Sent::changes(events, position))
     }
 }
 
 impl Queue {
     /// A reader has come that holds the state `since`: what it missed will be told first. Changes
-    /// that wait already are part of that.
-    pub(super) fn begin_replay(&mut self, since: Position, now: u64, effects: &mut Effects) {
+    /// that wait already, or were handed out and may not have come, are part of that. Returns the
+    /// number of the last event before those that it gets.
+    pub(super) fn begin_replay(&mut self, since: Position, now: u64, effects: &mut Effects) -> u64 {
         self.drop_replay(effects);
-        self.changes.clear();
+        self.changes.restart();
         self.void = None;
-        self.window.restart(&since);
+        let begin = self.restart_window(&since);
         self.sent = since;
         self.replays += 1;
         self.replay = Some(Box::new(Replay {
@@ -88,6 +82,15 @@ impl Queue {
             end: None,
             waker: None,
         }));
+        begin
+    }
+
+    /// What was handed out of changes is not told again: the reader holds this state.
+    pub(super) fn restart_window(&mut self, since: &Position) -> u64 {
+        let mut freed = Vec::new();
+        let begin = self.window.restart(since, &mut freed);
+        self.free(freed);
+        begin
     }
 
     /// The replay that was begun last.

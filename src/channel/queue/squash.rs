@@ -84,6 +84,18 @@ impl Squashed {
         self.cursor = None;
     }
 
+    /// Keeps only resets for reasons that no log tells; whether there are some.
+    pub(super) fn keep_beyond_log(&mut self) -> bool {
+        self.everything.take_if(|it| !batch::is_beyond_log(it));
+        self.resets.retain(|it| batch::is_beyond_log(it.1));
+        let everything = usize::from(self.everything.is_some()) * RESET_BYTES;
+        let resets = self.resets.iter();
+        let resets: usize = resets.map(|it| RESET_BYTES + 2 * it.0.len()).sum();
+        let changes: usize = self.resources.values().sum();
+        self.bytes = everything + resets + changes;
+        self.everything.is_some() || !self.resets.is_empty()
+    }
+
     /// Adds a batch that follows the others.
     pub(super) fn add(&mut self, batch: &Batch, variant: Variant) {
         for entry in &batch.entries {

@@ -9,7 +9,7 @@ use crate::{
         batch::{Batch, Variant},
     },
     snapshot::Position,
-    wire::{Events, event},
+    wire::Events,
 };
 use std::{collections::VecDeque, sync::Arc};
 
@@ -40,16 +40,28 @@ pub(super) struct Own {
     pub(super) position: Option<Position>,
     /// The request that ends with the last of the events.
     pub(super) ends: Option<RequestId>,
+    /// Changes and resets: what a replay from before them tells anew.
+    changes: bool,
 }
 
 impl Sent {
     /// Rows, an end, or an event of no request.
     pub(super) fn own(events: Events, ends: Option<RequestId>) -> Self {
-        let position = None;
+        Self::Own(Box::new(Own {
+            events,
+            position: None,
+            ends,
+            changes: false,
+        }))
+    }
+
+    /// Changes or resets; with the last of them everything was told up to `position`, if it says so.
+    pub(super) fn changes(events: Events, position: Option<Position>) -> Self {
         Self::Own(Box::new(Own {
             events,
             position,
-            ends,
+            ends: None,
+            changes: true,
         }))
     }
 
@@ -67,16 +79,10 @@ impl Sent {
         }
     }
 
-    /// The same events, the last of which no longer carries the cursor.
-    fn forget_cursor(&mut self) {
+    fn are_changes(&self) -> bool {
         match self {
-            Sent::Batch(_, variant) => variant.cursor = false,
-            Sent::Own(own) => {
-                if let Some(position) = own.position.take() {
-                    own.events
-                        .map_last(|last| event::without_cursor(last, &position.cursor));
-                }
-            }
+            Sent::Batch(..) => true,
+            Sent::Own(own) => own.changes,
         }
     }
 
@@ -225,15 +231,31 @@ impl Window {
         None
     }
 
-    /// The reader holds this state, and is told anew what came after it: what is handed out again
-    /// carries no cursor, since it may say less than the reader missed.
-    pub(super) fn restart(&mut self, since: &Position) {
-        self.before = since.clone();
-        for entry in &mut self.entries {
-            let before = entry.sent.bytes();
-            entry.sent.forget_cursor();
-            self.bytes = self.bytes - before + entry.sent.bytes();
+    /// The reader, which names no number, holds this state and is told anew what changed after it: of
+    /// what it would get again, only what is not about changes stays. That is numbered anew, after a
+    /// number that no event has, as in [`Self::clear`]. Returns the number before it.
+    pub(super) fn restart(&mut self, since: &Position, freed: &mut Vec<RequestId>) -> u64 {
+        let given = self.given as u64;
+        for _ in 0..self.next {
+            self.forget_oldest(freed);
         }
+        if given > 0 {
+            self.cut_oldest(given);
+        }
+        self.entries.retain(|it| !it.sent.are_changes());
+        let sent = || self.entries.iter().map(|it| &it.sent);
+        self.events = sent().map(|it| it.events().count() as u64).sum();
+        self.bytes = sent().map(Sent::bytes).sum();
+        let begin = self.last + 1;
+        self.last = begin + self.events;
+        self.acknowledged = begin;
+        self.written = begin;
+        self.reader = begin;
+        self.next = 0;
+        self.given = 0;
+        self.before = since.clone();
+        self.shrink();
+        begin
     }
 
     /// The reader has everything up to `sequence`. `false` for a number that was never given out;
@@ -340,6 +362,7 @@ impl Window {
                 events: sent.events().clone(),
                 position: sent.position().cloned(),
                 ends: None,
+                changes: true,
             }));
         }
         match sent {

@@ -66,3 +66,22 @@ fn of_the_state_that_a_channel_came_at_resets_are_told() {
     assert_eq!(channel.read(10_000, 0), ["101 reset hidden schema"]);
     assert!(channel.read(10_000, 0).is_empty());
 }
+
+#[test]
+fn a_replay_leaves_in_place_what_only_the_feed_can_know() {
+    let mut channel = channel();
+    channel.attach(None, false);
+    push(&mut channel, 11);
+    let attach = Attach {
+        since: Some(Since::State(at(11))),
+        ..Attach::default()
+    };
+    channel.attach_at(attach, 11, 0);
+    let replay = channel.queue.replay().unwrap();
+    let end = (at(11), false);
+    let effects = &mut channel.effects;
+    channel
+        .queue
+        .finish_replay(replay, Events::default(), end, 0, effects);
+    assert_eq!(channel.read(10_000, 0), ["102 reset hidden schema"]);
+}
