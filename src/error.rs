@@ -359,6 +359,11 @@ kinds! {
     /// The reader was too slow for the signals; sent on an open channel.
     SignalsLost = "RC425" "signals-lost" "Signals were lost";
 
+    /// The resource's rows have no keys, or no key of that id was handed to the caller.
+    KeyUnknown = "RC430" "key-unknown" "There is no such key";
+    /// A key is stored under a master key that this server lacks.
+    KeyUnreadable = "RC431" "key-unreadable" "The key cannot be read";
+
     /// A failure of ours.
     Internal = "RC500" "internal" "Internal error";
     /// PostgreSQL cannot be reached.

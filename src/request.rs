@@ -7,11 +7,11 @@ use crate::{
     channel::{ChannelId, Hub, Priority, RequestId, RequestLane},
     error::{Error, Result},
     identity::Identity,
-    postgres::{Database, RowBuffer, RowStream},
+    postgres::{Database, KEYS_MAX, RowBuffer, RowStream},
     query::Query,
     snapshot::Position,
     wire::{
-        Events,
+        Events, answer,
         event::{Done, ROW_SUFFIX, row_prefix},
     },
 };
@@ -133,9 +133,32 @@ async fn read(
         suffix: ROW_SUFFIX,
         ..RowBuffer::default()
     };
+    let mut shown: Option<Vec<Bytes>> = query.has_keys().then(Vec::new);
     loop {
         while next(lane, &mut stream, &mut buffer).await? > 0 {
+            if let Some(shown) = &mut shown {
+                remember(shown, &buffer);
+            }
             lane.rows(take(&mut buffer)).await?;
+        }
+        // The keys are those of the query's own rows, which come first.
+        if let Some(shown) = shown.take() {
+            let resource = query.resource();
+            let keys = database.keys_of(identity, resource, shown.iter().map(|it| &**it));
+            let keys = unless_cancelled(lane, keys).await?;
+            let key_prefix = row_prefix(id.as_str(), "key", position.version, true);
+            let mut lines = RowBuffer::default();
+            for key in &keys {
+                lines.bytes.extend_from_slice(&key_prefix);
+                lines
+                    .bytes
+                    .extend_from_slice(&answer::row_key(&key.as_answer()));
+                lines.bytes.extend_from_slice(ROW_SUFFIX);
+                lines.ends.push(lines.bytes.len());
+            }
+            if !keys.is_empty() {
+                lane.rows(take(&mut lines)).await?;
+            }
         }
         match unless_cancelled(lane, stream.advance()).await? {
             Some(part) => buffer.prefix = prefix(&part.resource, part.partial),
@@ -147,6 +170,18 @@ async fn read(
         next: stream.next_page(query),
         position,
     })
+}
+
+/// Keeps the rows in the buffer, as far as their keys can come with them, and one more.
+fn remember(shown: &mut Vec<Bytes>, buffer: &RowBuffer) {
+    let mut start = 0;
+    for end in &buffer.ends {
+        if shown.len() <= KEYS_MAX {
+            let row = start + buffer.prefix.len()..end - buffer.suffix.len();
+            shown.push(Bytes::copy_from_slice(&buffer.bytes[row]));
+        }
+        start = *end;
+    }
 }
 
 /// What the end of a request tells.

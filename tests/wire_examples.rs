@@ -5,7 +5,10 @@ use crate::support::{TestServer, Transport, server::SECRET, token_of};
 use bytes::{Bytes, BytesMut};
 use rowcast::{
     snapshot::{Position, Version},
-    wire::event::{self, Actions, Change, Close, Done, Op, Open},
+    wire::{
+        event::{self, Actions, Change, Close, Done, Op, Open},
+        signal::{self, Absent, KeyEvent, Person, PresenceEvent, Sender, Signal, Void},
+    },
 };
 use serde_json::{Value, json};
 use std::path::Path;
@@ -79,6 +82,36 @@ fn told<'a>(op: Op, resource: &'a str, key: &'a str, version: u64) -> Told<'a> {
     }
 }
 
+fn raw(value: &Value) -> Box<serde_json::value::RawValue> {
+    serde_json::value::to_raw_value(value).unwrap()
+}
+
+fn signalled() -> Bytes {
+    signal::line(&Signal {
+        topic: "tickets/42",
+        name: "comment",
+        from: Sender {
+            user: "7",
+            channel: "tab-1",
+        },
+        action_id: Some("a1"),
+        data: Some(&raw(&json!({"body": "Soon"}))),
+    })
+}
+
+fn present() -> Bytes {
+    signal::line(&PresenceEvent {
+        topic: "tickets/42",
+        joined: &[Person {
+            user: "7".into(),
+            devices: 2,
+            state: Some(raw(&json!({"typing": true})).into()),
+        }],
+        left: vec![Absent { user: "8" }],
+        count: None,
+    })
+}
+
 /// Every example, as the server encodes it.
 fn encoded() -> Vec<(&'static str, Bytes)> {
     let open = Open {
@@ -144,6 +177,15 @@ fn encoded() -> Vec<(&'static str, Bytes)> {
             "reset of everything",
             written(|out| event::reset(out, None, "cursor", &at)),
         ),
+        ("signal", signalled()),
+        ("void", signal::line(&Void { action_id: "a1" })),
+        ("presence", present()),
+        (
+            "key",
+            signal::line(&KeyEvent {
+                topic: "tickets/42",
+            }),
+        ),
         ("ping", event::ping(&position(772, "c6"))),
         ("close for good", Close::REPLACED.encode()),
         ("close for a while", Close::SHUTTING_DOWN.encode()),
@@ -162,6 +204,41 @@ fn events_are_encoded_as_the_examples_have_them() {
         assert_eq!(Some(event), expected, "{name}");
     }
     assert!(examples.is_empty(), "not encoded: {examples:?}");
+}
+
+/// The server knows nothing of what clients encrypt; that the examples are what the protocol says is
+/// looked at here, with another library than the client's.
+#[test]
+fn encrypted_signals_are_what_the_protocol_says() {
+    use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    let bytes = |value: &Value| URL_SAFE_NO_PAD.decode(value.as_str().unwrap()).unwrap();
+    for (name, example) in examples("encrypted.json") {
+        let (signal, key) = (&example["signal"], bytes(&example["key"]));
+        let authenticated = json!([
+            "rowcast signal",
+            1,
+            signal["data"]["key_id"],
+            signal["topic"],
+            signal["name"],
+            signal["from"]["user"],
+            signal["from"]["channel"],
+            signal["action_id"],
+        ]);
+        let authenticated = authenticated.to_string();
+        assert_eq!(authenticated, example["authenticated"].as_str().unwrap());
+        let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key).unwrap());
+        let opened = |authenticated: &str| {
+            let nonce = bytes(&signal["data"]["nonce"]);
+            let nonce = Nonce::try_assume_unique_for_key(&nonce).unwrap();
+            let mut text = bytes(&signal["data"]["cipher"]);
+            let plain = key.open_in_place(nonce, Aad::from(authenticated.as_bytes()), &mut text);
+            plain.map(|it| String::from_utf8(it.to_vec()).unwrap()).ok()
+        };
+        let plain = opened(&authenticated).unwrap_or_else(|| panic!("{name}: not decrypted"));
+        assert_eq!(plain, example["data_text"].as_str().unwrap(), "{name}");
+        assert_eq!(opened(&format!("{authenticated} ")), None, "{name}");
+    }
 }
 
 #[tokio::test]

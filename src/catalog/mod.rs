@@ -229,6 +229,8 @@ pub struct Resource {
     pub updated_at: Option<usize>,
     /// What a change announces.
     pub announce: Announce,
+    /// Whether its rows have secret keys.
+    pub keyed: bool,
     /// Why its changes cannot be announced (a view, a missing right); `None`: it is live.
     pub not_live: Option<String>,
 }
@@ -254,6 +256,7 @@ impl Resource {
             visibility_depends_on: Vec::new(),
             updated_at: None,
             announce: Announce::default(),
+            keyed: false,
             not_live: None,
         }
     }

@@ -293,6 +293,7 @@ fn table(relation: Oid, name: &str, mut columns: Vec<Column>) -> Resource {
         visibility_depends_on: Vec::new(),
         updated_at: None,
         announce: Announce::Rows,
+        keyed: false,
         not_live: None,
     }
 }

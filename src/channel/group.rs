@@ -49,6 +49,18 @@ impl Audience {
         self.hub.groups()
     }
 
+    /// Says that somebody of an organization may have lost the right to rows of a resource.
+    pub fn shake(
+        &self,
+        organization: &OrganizationId,
+        resource: &Arc<str>,
+        rows: Option<&[Arc<str>]>,
+    ) {
+        if let Some(watch) = self.hub.watched() {
+            watch.shaken(organization, resource, rows);
+        }
+    }
+
     /// Whether nobody is online.
     pub fn is_empty(&self) -> bool {
         self.hub.is_empty()

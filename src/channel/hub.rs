@@ -126,6 +126,10 @@ impl Hub {
         })
     }
 
+    pub(super) fn watched(&self) -> Option<Arc<dyn Watch>> {
+        self.shared.watch()
+    }
+
     /// Tells this one, from now on, of channels that come and go. There is one for a hub's life.
     pub fn watch(&self, watch: Weak<dyn Watch>) {
         let first = self.shared.watch.set(watch).is_ok();

@@ -9,7 +9,7 @@ use rowcast::{
     error::Result,
     identity::Role,
     postgres::{
-        Database,
+        Database, MastersInUse,
         changelog::{Health, Keeper},
     },
 };
@@ -40,6 +40,7 @@ impl Check {
         let database = Database::connect(&config).await?;
         let mut report = report(&config, &database).await;
         change_log(&mut report, &config, &database).await;
+        row_keys(&mut report, &database).await;
         verdict(&mut report, &database);
         database.close().await;
         terminal::print(&report.text);
@@ -155,6 +156,36 @@ async fn change_log(report: &mut Report, config: &Config, database: &Database) {
             }
         }
         Err(error) => report.wrong(format!("the change log cannot be read: {}", error.detail())),
+    }
+}
+
+/// Under which master keys the keys of rows are stored, where there are any.
+async fn row_keys(report: &mut Report, database: &Database) {
+    match database.masters_in_use().await {
+        Ok(Some(keys)) if keys != MastersInUse::default() => {
+            report.line(format!(
+                "keys of rows: {} under the first master key, {} under others",
+                keys.first, keys.others
+            ));
+            if keys.others > 0 {
+                report.note(
+                    "the first master key is not the only one in use: a running server puts all keys \
+                     under it within a minute or so, and until then the others have to stay",
+                );
+            }
+            if keys.unknown > 0 {
+                report.wrong(format!(
+                    "{} keys of rows are stored under a master key that keys.master_keys does not \
+                     have, so that nobody can read them",
+                    keys.unknown
+                ));
+            }
+        }
+        Ok(_) => {}
+        Err(error) => report.wrong(format!(
+            "the keys of rows cannot be read: {}",
+            error.detail()
+        )),
     }
 }
 

@@ -1,6 +1,9 @@
 //! Which values make no sense, alone or together.
 
-use super::{Config, OrganizationRule, Shape, TenancyMode, load::Loading};
+use super::{
+    Config, MASTER_KEY_BYTES, OrganizationRule, Shape, TenancyMode, load::Loading,
+    secret::master_key_bytes,
+};
 use std::collections::BTreeSet;
 
 /// HS256 needs a key of at least the size of its hash (RFC 7518, section 3.2).
@@ -32,6 +35,7 @@ const RANGES: &[(&str, i64, i64)] = &[
     ("feed.log_bytes_max", 1 << 20, i64::MAX),
     ("feed.retention_hours", 1, 24 * 366),
     ("actions.retention_days", 1, 366),
+    ("keys.retention_days", 1, 36_600),
     ("limits.batch_writes_max", 1, 10_000),
 ];
 
@@ -120,7 +124,35 @@ fn texts(loading: &mut Loading) {
         loading.refuse("server.cors_origins", fault);
     }
     schemas(loading);
+    master_keys(loading);
     header(loading);
+}
+
+fn master_keys(loading: &mut Loading) {
+    let keys = loading.config.keys.master_keys.clone();
+    for (place, key) in keys.iter().enumerate() {
+        if master_key_bytes(key).is_none() {
+            let fault = format!(
+                "has a key, number {}, that is not {MASTER_KEY_BYTES} bytes in base64, for example \
+                 from `openssl rand -base64 32`",
+                place + 1
+            );
+            loading.refuse("keys.master_keys", fault);
+        }
+        if keys[..place].contains(key) {
+            let fault = format!("has the same key twice, as number {}", place + 1);
+            loading.refuse("keys.master_keys", fault);
+        }
+    }
+    let keyed = loading.config.resources.iter().find(|(_, it)| it.key);
+    if let Some(name) = keyed.map(|(name, _)| name.clone())
+        && keys.is_empty()
+    {
+        loading.refuse(
+            &format!("resources.{name}.key"),
+            "needs a master key under which keys are stored: set `keys.master_keys`",
+        );
+    }
 }
 
 fn schemas(loading: &mut Loading) {

@@ -212,6 +212,18 @@ impl SettingValue for Vec<String> {
     }
 }
 
+impl SettingValue for Vec<Secret> {
+    const SHAPE: Shape = Shape::Texts;
+    fn to_toml(&self) -> Option<toml::Value> {
+        let hidden: Vec<toml::Value> = self.iter().map(|_| "…".into()).collect();
+        Some(hidden.into())
+    }
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        let texts = Vec::<String>::from_toml(value)?;
+        Ok(texts.into_iter().map(Secret::from).collect())
+    }
+}
+
 impl SettingValue for bool {
     const SHAPE: Shape = Shape::Switch;
     fn to_toml(&self) -> Option<toml::Value> {

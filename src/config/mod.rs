@@ -15,9 +15,10 @@ mod tests;
 pub use declare::{Setting, Shape};
 pub use load::{Flag, SHORT_VARIABLES, Sources, load, variable_name};
 pub use resource::{Announce, OrganizationRule, ResourceConfig};
-pub use secret::Secret;
+pub use secret::{MASTER_KEY_BYTES, Secret, master_key_bytes};
 pub use settings::{
-    Actions, Api, Auth, Claims, Database, Feed, Limits, Server, Tenancy, TenancyMode, WriteAnswer,
+    Actions, Api, Auth, Claims, Database, Feed, Keys, Limits, Server, Tenancy, TenancyMode,
+    WriteAnswer,
 };
 
 use crate::error::{Error, Kind, Result};
@@ -43,6 +44,8 @@ pub struct Config {
     pub feed: Feed,
     /// `[actions]`
     pub actions: Actions,
+    /// `[keys]`
+    pub keys: Keys,
     /// `[api]`
     pub api: Api,
     /// `[resources.<name>]`
@@ -103,6 +106,7 @@ impl Config {
             of("limits", &self.limits),
             of("feed", &self.feed),
             of("actions", &self.actions),
+            of("keys", &self.keys),
             of("api", &self.api),
             of("resources.<name>", &ResourceConfig::default()),
         ]
@@ -119,6 +123,7 @@ impl Config {
             "limits" => &mut self.limits,
             "feed" => &mut self.feed,
             "actions" => &mut self.actions,
+            "keys" => &mut self.keys,
             "api" => &mut self.api,
             _ => {
                 let resource = name.strip_prefix("resources.")?;

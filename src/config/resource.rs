@@ -15,7 +15,8 @@ section! {
         /// What a change of one of its rows announces: the whole row, its key, or only that
         /// something changed (a `reset` of the resource).
         announce: Announce = Announce::default(),
-        /// Whether each row has a secret key, which signals about it then need. Not in effect yet.
+        /// Whether each row has a secret key, with which clients encrypt the signals about it, and
+        /// which is handed out to those who see the row. Needs `keys.master_keys`.
         key: bool = false,
         /// Tables that its row-level security reads, apart from those that PostgreSQL knows of.
         visibility_depends_on: Vec<String> = Vec::new(),

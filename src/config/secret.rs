@@ -1,5 +1,6 @@
 //! A text that never reaches a log, an error or a terminal by accident.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use std::fmt;
 
 /// A secret setting: a key, or a URL that may hold a password. Printing it prints an ellipsis.
@@ -29,6 +30,16 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("…")
     }
+}
+
+/// Bytes of a master key: AES-256's.
+pub const MASTER_KEY_BYTES: usize = 32;
+
+/// The bytes of a master key, which is written in base64 of either alphabet, with padding or without.
+pub fn master_key_bytes(key: &Secret) -> Option<[u8; MASTER_KEY_BYTES]> {
+    let text = key.expose().trim().trim_end_matches('=');
+    let text = text.replace('+', "-").replace('/', "_");
+    URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
 }
 
 #[cfg(test)]

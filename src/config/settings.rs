@@ -203,6 +203,20 @@ section! {
 }
 
 section! {
+    /// The secret keys of rows, for clients that encrypt their signals.
+    pub struct Keys {
+        /// The master keys under which the keys of rows are stored: each 32 random bytes in base64,
+        /// for example from `openssl rand -base64 32`. The first one encrypts, all decrypt. To change
+        /// it, add the new one at the end on all servers, then move it to the front on all, and drop
+        /// the old one once `rowcast check` says that nothing is under it any more.
+        master_keys: Vec<Secret> = Vec::new(),
+        /// How long a key is kept after it was last handed out, and so for how long those who had it
+        /// can read it again.
+        retention_days: u64 = 90,
+    }
+}
+
+section! {
     /// What callers see.
     pub struct Api {
         /// The header that makes a GET asynchronous. Some libraries send `Request-Id` unasked; then

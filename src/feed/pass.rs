@@ -93,6 +93,7 @@ impl Pass<'_> {
         }
         // Nothing below waits or fails: a batch is told whole or not at all.
         for (organization, by_role) in &online {
+            self.shake(organization, &touched, &readings);
             let mut known = HashMap::new();
             for (role, groups) in by_role {
                 let Some((access, rows)) = roles.get(role) else {
@@ -131,6 +132,36 @@ impl Pass<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Says of which rows that have keys somebody may have lost the right. Who is not online cannot be
+    /// compared, so that any change counts of what decides who sees them.
+    fn shake(
+        &self,
+        organization: &OrganizationId,
+        touched: &Touched,
+        readings: &HashMap<Oid, Reading>,
+    ) {
+        let keyed = |it: &&Touch| it.resource.keyed && it.resource.restricted;
+        for touch in touched.resources.values().filter(keyed) {
+            let resource = &touch.resource;
+            let whole = touch.visibility.iter().map(|it| &it.0);
+            let mut whole = whole.chain(touch.reset.iter().map(|it| &it.0));
+            if whole.any(|it| it.contains(&organization.0)) {
+                self.audience.shake(organization, &resource.name, None);
+                continue;
+            }
+            let Some(reading) = readings.get(&resource.relation) else {
+                continue;
+            };
+            let own = |row: &Row<'_>| row.happened(resource, &organization.0).is_some();
+            let rows = reading.rows(touch).filter(own);
+            let rows: Vec<Arc<str>> = rows.map(|it| it.after.id.clone()).collect();
+            if !rows.is_empty() {
+                self.audience
+                    .shake(organization, &resource.name, Some(&rows));
+            }
+        }
     }
 
     fn online(&self) -> Online {

@@ -141,6 +141,8 @@ impl Upkeep {
             self.actions_trimmed = Some(Instant::now());
             let remembered = Duration::from_secs(self.config.actions.retention_days * 24 * 3600);
             self.keeper().await?.trim_actions(remembered).await?;
+            let kept = Duration::from_secs(self.config.keys.retention_days * 24 * 3600);
+            self.database.tend_keys(kept).await?;
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ pub(crate) mod fuzzing;
 mod head;
 mod health;
 mod issue;
+mod keys;
 mod long_poll;
 mod media;
 mod page;
@@ -163,7 +164,11 @@ pub fn routes(limits: &Limits, to: &Handlers) -> BoxedFilter<(Response,)> {
     let items = || path!(Segment / Segment).or(path!("resources" / Segment / Segment)).unify();
     // A query in a body; no item has a POST of its own.
     let questions = || path!(Segment / "query").or(path!("resources" / Segment / "query")).unify();
+    // The secret key of a row.
+    let row_keys = || path!(Segment / Segment / "key").or(path!("resources" / Segment / Segment / "key")).unify();
     let item_routes = first_of([
+        boxed(row_keys().and(read()).and(head()).and(reads()).then(keys::show)),
+        otherwise(two(row_keys()), "GET, HEAD, OPTIONS"),
         boxed(questions().and(post()).and(head()).and(body()).and(reads()).then(question::query)),
         boxed(items().and(read()).and(head()).and(reads()).then(reads::item)),
         boxed(items().and(patch()).and(head()).and(body()).and(writes()).then(writes::update)),

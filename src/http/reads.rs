@@ -6,6 +6,7 @@ use super::{
     conditions,
     credentials::Callers,
     head::{Head, Segment, UNRESERVED},
+    keys,
     media::Media,
     preferences::{Followed, Preferences},
     range,
@@ -100,12 +101,25 @@ pub(super) async fn answer(
         return Err(refusal.with(CONTENT_RANGE, &content_range));
     }
     media.admits(listing.rows)?;
+    let listed = match query.has_keys() {
+        true => {
+            keys::beside(
+                &reads.database,
+                identity,
+                &query,
+                &listing.body,
+                listing.rows,
+            )
+            .await?
+        }
+        false => listing.body.clone(),
+    };
     let body = match one && listing.rows == 0 {
         true => Bytes::from_static(b"null"),
         false => {
             let mut shape = media;
             shape.singular |= one;
-            shaped(listing.body, shape, query.includes())
+            shaped(listed, shape, query.includes() || query.has_keys())
         }
     };
     let mut response = reply::json(status, body);

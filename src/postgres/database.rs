@@ -7,6 +7,7 @@ use super::{
     changelog::since::Following,
     connection::{Address, Connection},
     discovery,
+    keys::MasterKeys,
     lease::Lease,
     pool::{Pool, Share, Shares},
     read::{self, Item, Listing},
@@ -48,6 +49,7 @@ pub(super) struct Inner {
     pub(super) statement_timeout: Duration,
     pub(super) answer_bytes_max: usize,
     default_role: Role,
+    pub(super) masters: MasterKeys,
     // A std lock: held for a look-up, never across an await.
     known: RwLock<Known>,
     signer: OnceLock<Arc<CursorSigner>>,
@@ -87,6 +89,7 @@ impl Database {
     pub async fn connect(config: &Config) -> Result<Self> {
         let settings = &config.database;
         let address = Address::new(settings)?;
+        let masters = MasterKeys::new(&config.keys.master_keys)?;
         let acquire_timeout = Duration::from_millis(settings.acquire_timeout_ms);
         let pool = |size| Pool::new(address.clone(), size, acquire_timeout);
         let plain = pool(settings.connections_max)?;
@@ -113,6 +116,7 @@ impl Database {
                 plain,
                 streams,
                 default_role,
+                masters,
                 known: RwLock::new(Known {
                     catalog: Arc::new(catalog),
                     access: HashMap::new(),
@@ -140,6 +144,10 @@ impl Database {
     pub(super) fn follow(&self, following: Following) {
         let known = self.inner.following.write();
         *known.unwrap_or_else(PoisonError::into_inner) = Some(following);
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.inner
     }
 
     pub(super) fn config(&self) -> &Config {

@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../sql/migrations/1_change_log.sql"),
     include_str!("../../sql/migrations/2_actions.sql"),
     RETENTION,
+    include_str!("../../sql/migrations/4_keys.sql"),
 ];
 
 /// Takes from everybody else whatever the database grants on new objects by default.

@@ -16,6 +16,7 @@ mod fault;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 pub mod helpdesk;
+mod keys;
 mod lease;
 pub mod local;
 mod migrate;
@@ -32,6 +33,7 @@ mod write;
 
 pub use connection::Connection;
 pub use database::{Connections, Database};
+pub use keys::{KEYS_MAX, MastersInUse, RowKey};
 pub use read::{Item, Listing};
 pub use rows::{RowBuffer, RowStream};
 pub use write::Written;

@@ -21,10 +21,10 @@ use futures_util::TryStreamExt;
 use std::time::Duration;
 use tokio_postgres::{Column, Row, RowStream, Statement, types::ToSql};
 
-const BEGIN_READ: &str = "begin isolation level repeatable read read only";
+pub(super) const BEGIN_READ: &str = "begin isolation level repeatable read read only";
 const BEGIN_WRITE: &str = "begin isolation level read committed read write";
-const END: &str = "commit";
-const SETTINGS: &str = include_str!("../../sql/session/begin.sql");
+pub(super) const END: &str = "commit";
+pub(super) const SETTINGS: &str = include_str!("../../sql/session/begin.sql");
 
 /// Why a transaction did not come about.
 #[derive(Debug)]
@@ -421,7 +421,7 @@ async fn collect(rows: RowStream) -> Result<Vec<Row>, tokio_postgres::Error> {
 }
 
 /// Tells the transaction who calls.
-async fn set(
+pub(super) async fn set(
     lease: &Lease,
     statement: &Statement,
     settings: Settings<'_>,

@@ -239,7 +239,7 @@ impl Signals {
     /// The row as a topic, if the identity sees it.
     async fn row(&self, identity: &Identity, resource: &str, id: &str) -> Result<Option<RowTopic>> {
         let access = self.database.access(&identity.role).await?;
-        let query = match Query::item(&access, resource, id, "") {
+        let query = match Query::row_key(&access, resource, id) {
             Ok(query) => query,
             Err(error) if error.kind() == Kind::Internal => return Err(error),
             Err(_) => return Ok(None),
@@ -281,6 +281,10 @@ impl Signals {
             for (identity, topic) in doubts {
                 self.settle(&organization, &identity, &topic).await;
             }
+            let shaken = lock(&organization).take_shaken();
+            for topic in shaken {
+                self.reconsider(&id, &organization, topic).await;
+            }
             let due = lock(&organization).announced.due(now);
             for (user, action) in due {
                 self.judge(&id, &organization, &user, &action).await;
@@ -309,6 +313,31 @@ impl Signals {
             Ok(Ok(Some(_))) => {}
             Ok(Ok(None)) => lock(organization).lose(identity.key, topic),
             Ok(Err(_)) | Err(_) => lock(organization).doubt(identity.key, topic.clone()),
+        }
+    }
+
+    /// Retires the key of a row if somebody who holds it has lost the row, and says so to everybody on
+    /// the topic. A question that fails is asked again.
+    async fn reconsider(
+        &self,
+        id: &OrganizationId,
+        organization: &Mutex<Organization>,
+        topic: Topic,
+    ) {
+        let Topic::Row(row) = &topic else {
+            return;
+        };
+        let row_id = row.name.split_once('/').map_or("", |(_, id)| id);
+        let retired = self.database.reconsider_key(id, &row.resource, row_id);
+        match tokio::time::timeout(CHECK_TIMEOUT, retired).await {
+            Ok(Ok(true)) => {
+                let event = signal::KeyEvent { topic: &row.name };
+                lock(organization).tell(&topic, &Events::one(signal::line(&event)));
+            }
+            Ok(Ok(false)) => {}
+            // Nothing that asking again would change; handing it out fails too, and says so.
+            Ok(Err(error)) if error.kind() == Kind::KeyUnreadable => {}
+            Ok(Err(_)) | Err(_) => lock(organization).shake_again(topic),
         }
     }
 
@@ -349,6 +378,19 @@ impl Watch for Signals {
     fn ended(&self, channel: &Channel) {
         if let Some(organization) = self.known(&channel.identity().organization) {
             lock(&organization).ended(&Seat::of(channel));
+            self.work.notify_one();
+        }
+    }
+
+    fn shaken(
+        &self,
+        organization: &OrganizationId,
+        resource: &Arc<str>,
+        rows: Option<&[Arc<str>]>,
+    ) {
+        if let Some(organization) = self.known(organization)
+            && lock(&organization).shake(resource, rows)
+        {
             self.work.notify_one();
         }
     }

@@ -69,6 +69,8 @@ pub(super) struct Organization {
     pub(super) announced: Announced,
     /// Rights to be looked at again.
     doubts: HashSet<(IdentityKey, Topic)>,
+    /// Rows whose keys are to be looked at again.
+    shaken: HashSet<Topic>,
     /// The rows that each identity's channels are on as topics, and how many of them are: looked up
     /// at every batch.
     rows: HashMap<IdentityKey, HashMap<Topic, usize>>,
@@ -103,6 +105,7 @@ impl Organization {
             fanout: Bucket::full(),
             announced: Announced::default(),
             doubts: HashSet::new(),
+            shaken: HashSet::new(),
             rows: HashMap::new(),
         }
     }
@@ -328,6 +331,42 @@ impl Organization {
         self.doubts.insert((key, topic));
     }
 
+    /// Somebody may have lost the right to rows of a resource, whose keys are then to be looked at
+    /// again, as far as anybody here is on their topics. Whether any is.
+    pub(super) fn shake(&mut self, resource: &str, rows: Option<&[Arc<str>]>) -> bool {
+        let concerned = |topic: &&Topic| match topic {
+            Topic::Row(row) => {
+                *row.resource == *resource && rows.is_none_or(|it| it.contains(&row.key))
+            }
+            Topic::Organization => false,
+        };
+        let topics: Vec<Topic> = self.topics.keys().filter(concerned).cloned().collect();
+        let any = !topics.is_empty();
+        self.shaken.extend(topics);
+        any
+    }
+
+    /// A row's key is to be looked at again.
+    pub(super) fn shake_again(&mut self, topic: Topic) {
+        self.shaken.insert(topic);
+    }
+
+    /// The rows whose keys are to be looked at again.
+    pub(super) fn take_shaken(&mut self) -> HashSet<Topic> {
+        std::mem::take(&mut self.shaken)
+    }
+
+    /// Tells everybody on a topic.
+    pub(super) fn tell(&self, topic: &Topic, events: &Events) {
+        let room = self.topics.get(topic);
+        for seat in room.iter().flat_map(|it| &it.seats) {
+            let member = self.members.get(seat);
+            if let Some(channel) = member.and_then(|it| it.channel.upgrade()) {
+                channel.tell(events);
+            }
+        }
+    }
+
     /// The rights to look at again, each with whose it is.
     pub(super) fn take_doubts(&mut self) -> Vec<(Arc<Identity>, Topic)> {
         let doubts = std::mem::take(&mut self.doubts);
@@ -366,6 +405,7 @@ impl Organization {
             || self.topics.values().any(|it| it.presence.is_untold())
             || !self.announced.is_empty()
             || !self.doubts.is_empty()
+            || !self.shaken.is_empty()
     }
 
     fn offline(&mut self, seat: &Seat) {

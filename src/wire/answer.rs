@@ -22,6 +22,34 @@ pub fn accepted(request_id: &str, channel_id: &str) -> Bytes {
     })
 }
 
+/// A row's secret key.
+#[derive(Debug, Clone, Serialize)]
+pub struct RowKeyAnswer<'a> {
+    /// The topic of the row.
+    pub topic: &'a str,
+    /// Which key: what stands beside whatever is encrypted with it.
+    pub key_id: String,
+    /// The secret, 32 bytes in base64url without padding.
+    pub key: String,
+    /// Whether it is the one in force.
+    pub current: bool,
+}
+
+/// The answer of `GET /{resource}/{id}/key`.
+pub fn row_key(key: &RowKeyAnswer<'_>) -> Bytes {
+    encode(key)
+}
+
+/// Several of them.
+pub fn row_keys(keys: &[RowKeyAnswer<'_>]) -> Bytes {
+    encode(&keys)
+}
+
+/// A text as JSON.
+pub fn text(text: &str) -> Bytes {
+    encode(&text)
+}
+
 /// How far a request is.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct RequestProgress<'a> {

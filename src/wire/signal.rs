@@ -40,6 +40,14 @@ pub struct Void<'a> {
     pub action_id: &'a str,
 }
 
+/// A `key` event: the key of a row that was in force is not any more.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename = "key")]
+pub struct KeyEvent<'a> {
+    /// Of which row.
+    pub topic: &'a str,
+}
+
 /// A `presence` event.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename = "presence")]

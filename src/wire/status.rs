@@ -66,6 +66,7 @@ pub fn status(kind: Kind) -> StatusCode {
         | Kind::RowUnknown
         | Kind::RequestUnknown
         | Kind::TopicUnknown
+        | Kind::KeyUnknown
         | Kind::ChannelUnknown => StatusCode::NOT_FOUND,
 
         // PostgREST's: the details list what can be chosen.
@@ -123,7 +124,7 @@ pub fn status(kind: Kind) -> StatusCode {
         | Kind::Overloaded
         | Kind::TooManyConnections
         | Kind::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
-        Kind::Internal | Kind::ConfigurationInvalid | Kind::CommandFailed => {
+        Kind::Internal | Kind::KeyUnreadable | Kind::ConfigurationInvalid | Kind::CommandFailed => {
             StatusCode::INTERNAL_SERVER_ERROR
         }
     }

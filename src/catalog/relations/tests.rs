@@ -39,6 +39,7 @@ fn table(relation: Oid, name: &str, columns: &[&str]) -> Resource {
         visibility_depends_on: Vec::new(),
         updated_at: None,
         announce: Announce::Rows,
+        keyed: false,
         not_live: None,
     }
 }

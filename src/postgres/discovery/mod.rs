@@ -267,6 +267,7 @@ impl<'a> Discovery<'a> {
                 .and_then(|it| it.updated_at.as_ref())
                 .and_then(|name| columns.iter().position(|it| &*it.name == name)),
             announce: settings.map(|it| it.announce).unwrap_or_default(),
+            keyed: settings.is_some_and(|it| it.key),
             not_live: match kind {
                 ResourceKind::Table | ResourceKind::PartitionedTable => None,
                 ResourceKind::View { .. } | ResourceKind::MaterializedView => {

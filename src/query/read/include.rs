@@ -35,6 +35,11 @@ pub(crate) struct Part {
     pub(crate) ways: Vec<usize>,
 }
 
+/// Whether this asks for the rows' secret keys, of a resource that has some.
+pub(super) fn is_key(include: &Include) -> bool {
+    include.name == "key" && include.hint.is_none() && include.include.is_empty()
+}
+
 /// The ways of a query, the most essential first: what each row has one of before what it has many of,
 /// and both before what hangs on them.
 pub(super) fn ways(access: &Access, origin: &Resource, includes: &[Include]) -> Result<Vec<Way>> {

@@ -53,6 +53,8 @@ pub struct Query {
     pub(crate) counting: Option<Counting>,
     /// Whether an answer has an entity tag.
     pub(crate) etag: bool,
+    /// Whether the rows' secret keys come with them.
+    keys: bool,
     /// Whether a page can be found by the row at which the one before it ended.
     pages: bool,
     partial: bool,
@@ -75,7 +77,13 @@ impl Query {
         only_rows(&syntax)?;
         let mut query = Self::plan(access, &allowed, &syntax, 0)?;
         query.after(syntax.after.as_deref())?;
-        query.ways = include::ways(access, &allowed.resource, &syntax.include)?;
+        let mut included = syntax.include.clone();
+        if allowed.resource.keyed {
+            included.retain(|it| !include::is_key(it));
+            query.keys = included.len() < syntax.include.len();
+            query.must_have_ids()?;
+        }
+        query.ways = include::ways(access, &allowed.resource, &included)?;
         if let Some(text) = &syntax.modified_since {
             query.modified = Some(modified::read(&allowed, text)?);
             for way in &mut query.ways {
@@ -125,6 +133,42 @@ impl Query {
         query.etag = allowed.resource.has_etags() && allowed.privileges.select_whole;
         query.item = true;
         Ok(query)
+    }
+
+    /// A read of nothing but the key of a row: whether the caller sees it.
+    ///
+    /// # Errors
+    /// As [`Query::item`].
+    pub fn row_key(access: &Access, resource: &str, id: &str) -> Result<Self> {
+        let mut query = Self::item(access, resource, id, "")?;
+        let key = query.resource.key.iter();
+        query.outputs = key
+            .map(|index| Output::of_column(&query.resource, *index))
+            .collect();
+        query.etag = false;
+        Ok(query)
+    }
+
+    /// Whether the rows' secret keys come with them.
+    pub fn has_keys(&self) -> bool {
+        self.keys
+    }
+
+    /// Keys are handed out by the ids of rows, which the rows have to show.
+    fn must_have_ids(&self) -> Result<()> {
+        let shown: Vec<usize> = self
+            .outputs
+            .iter()
+            .filter_map(|it| it.as_column(&self.resource))
+            .collect();
+        match self.keys && self.resource.key.iter().any(|it| !shown.contains(it)) {
+            true => Err(Error::new(
+                Kind::QueryMalformed,
+                "Keys come with rows that show their ids.",
+            )
+            .with_hint("Select the columns of the primary key as well.")),
+            false => Ok(()),
+        }
     }
 
     /// A read of what a function gives, which are rows of this resource.
@@ -235,6 +279,7 @@ impl Query {
             modified: None,
             counting: None,
             etag: false,
+            keys: false,
             pages: false,
             item: false,
         })

@@ -70,6 +70,7 @@ pub(in crate::query) fn access() -> Access {
         visibility_depends_on: Vec::new(),
         updated_at: None,
         announce: Announce::Rows,
+        keyed: false,
         not_live: None,
     };
     let pairs = Resource {
