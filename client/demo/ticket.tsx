@@ -1,6 +1,6 @@
 /** One ticket: what was written, and what can be done with it. */
 import { useLayoutEffect, useMemo, useRef, useState } from "react";
-import { useClient, useMutation, useQuery, useRow } from "../src/react.ts";
+import { useClient, useMutation, useQuery, useRow, useTopic } from "../src/react.ts";
 import type { Label, Person, Ticket } from "./app.tsx";
 import { exactly } from "./format.ts";
 import { Avatar } from "./list.tsx";
@@ -34,6 +34,7 @@ export function TicketView({ id, me, people, labels, back }: Props) {
       ? client.remove("ticket_labels", [id, label])
       : client.insert("ticket_labels", { ticket_id: id, label_id: label }),
   );
+  const { topic, presence } = useTopic(`tickets/${id}`);
   const names = new Map(people.map((person) => [person.id, person.name]));
   const end = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
@@ -109,11 +110,21 @@ export function TicketView({ id, me, people, labels, back }: Props) {
         })}
         <div ref={end} />
       </div>
+      <Present
+        people={presence
+          .filter(({ user }) => user !== me.user)
+          .map(({ user, state }) => ({
+            name: names.get(Number(user)) ?? `User ${user}`,
+            isTyping: (state as { typing?: boolean } | undefined)?.typing === true,
+          }))}
+      />
       <Reply
         to={who}
+        typing={(typing) => void topic?.say({ typing })}
         send={(body) => {
-          // Failures are told by the notices.
-          client.insert("messages", { ticket_id: id, user_id: Number(me.user), direction: "out", body }).catch(() => {});
+          const message = { ticket_id: id, user_id: Number(me.user), direction: "out", body };
+          // Colleagues who look at the ticket see it before it is stored. Failures are told by the notices.
+          (topic ?? client).insert("messages", message).catch(() => {});
           if (ticket.status === "open") client.update("tickets", id, { status: "pending" }).catch(() => {});
         }}
       />
@@ -121,10 +132,45 @@ export function TicketView({ id, me, people, labels, back }: Props) {
   );
 }
 
-function Reply({ to, send }: { to: string; send: (body: string) => void }) {
+/** Who else looks at the ticket, and who is typing. */
+function Present({ people }: { people: readonly { name: string; isTyping: boolean }[] }) {
+  const typing = people.filter((person) => person.isTyping);
+  const words = [
+    typing.length > 0 && `${typing.map(({ name }) => name).join(", ")} ${typing.length > 1 ? "are" : "is"} typing…`,
+    people.length > typing.length && `${people.filter((person) => !person.isTyping).map(({ name }) => name).join(", ")} looking`,
+  ];
+  return (
+    <p className="present" role="status" aria-label="Who else is here">
+      {words.filter(Boolean).join(" · ")}
+    </p>
+  );
+}
+
+/** After so long without a key nobody is typing any more. */
+const TYPING_MS = 3_000;
+
+interface ReplyProps {
+  to: string;
+  typing: (is: boolean) => void;
+  send: (body: string) => void;
+}
+
+function Reply({ to, typing, send }: ReplyProps) {
   const [body, setBody] = useState("");
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const rest = () => {
+    if (timer.current !== undefined) typing(false);
+    clearTimeout(timer.current);
+    timer.current = undefined;
+  };
+  const type = () => {
+    if (timer.current === undefined) typing(true);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(rest, TYPING_MS);
+  };
   const submit = () => {
     if (!body.trim()) return;
+    rest();
     send(body.trim());
     setBody("");
   };
@@ -138,7 +184,10 @@ function Reply({ to, send }: { to: string; send: (body: string) => void }) {
     >
       <textarea
         id="reply" rows={2} value={body} aria-label={`Reply to ${to}`} placeholder={`Reply to ${to}  ( Ctrl-Enter sends )`}
-        onChange={(event) => setBody(event.target.value)}
+        onChange={(event) => {
+          setBody(event.target.value);
+          type();
+        }}
         onKeyDown={(event) => {
           if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit();
         }}

@@ -15,6 +15,7 @@ import { type Asks, Query, type Spec, path, resourcePath } from "./query.ts";
 import { type Handler, Requests } from "./requests.ts";
 import { Store, keyText } from "./store.ts";
 import { Link } from "./tabs.ts";
+import { Topic, type TopicOptions } from "./topic.ts";
 import { type Key, ProblemError, type Row, type ServerEvent, localProblem } from "./wire.ts";
 import { type Action, type Outcome, type WriteWord, Writes, itemPath } from "./writes.ts";
 
@@ -56,6 +57,8 @@ export class Client<S extends Resources = AnyResources> implements Asks {
   readonly writes: Writes;
   /** @internal */
   link: Link | undefined;
+  /** Rows that colleagues will share, by action. @internal */
+  readonly shared = new Map<string, Promise<Row | undefined>>();
   #inbox: Inbox;
   #loader: Loader;
   #prefetcher: Prefetcher;
@@ -70,7 +73,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
   #forcedOffline = false;
   #unlisten = () => {};
 
-  constructor(private readonly options: Options) {
+  constructor(/** @internal */ readonly options: Options) {
     const base = options.url ?? globalThis.location?.origin ?? "";
     this.#base = base.replace(/\/$/, "");
     this.#fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
@@ -163,8 +166,10 @@ export class Client<S extends Resources = AnyResources> implements Asks {
    * writes may refer to: it is replaced before they are sent.
    */
   // A stand-in may stand where a number is wanted, too.
-  insert<N extends Name<S>>(resource: N, values: S[N]["Insert"]): Promise<S[N]["Row"]> & { key: any } {
-    const id = newId(12);
+  insert<N extends Name<S>>(
+    resource: N, values: S[N]["Insert"], how: { action?: string } = {},
+  ): Promise<S[N]["Row"]> & { key: any } {
+    const id = how.action ?? newId(12);
     const row = values as Row;
     const key = this.store.keyOf(resource, row) ?? `~${id}`;
     const columns = this.store.keyColumns(resource);
@@ -195,6 +200,11 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     return this.writes.add({
       id: newId(12), op: "remove", resource, key: keyText(key), values: {}, path: itemPath(resource, key),
     }) as Promise<S[N]["Row"] | undefined>;
+  }
+
+  /** Takes part in a topic: `organization`, or a row's, such as `tickets/42`. */
+  topic(name: string, options: TopicOptions = {}): Topic {
+    return new Topic(this, name, options);
   }
 
   /** Writes that are not confirmed yet. */
@@ -271,12 +281,16 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     return this.requests.ask(path(spec), spec.priority ?? PRIORITY, handler, spec.signal);
   }
 
-  // What the parts tell.
-
-  /** @internal */
-  refetch(resource: string, key: Key): void {
-    this.requests.ask(itemPath(resource, key), LOAD_PRIORITY, { row() {} }).catch(() => {});
+  /** Calls the server as the user. @internal */
+  async call(route: string, init: RequestInit = {}, fresh = false): Promise<Response> {
+    const token = await this.link?.token(fresh);
+    return this.#fetch(this.#base + route, {
+      ...init,
+      headers: { ...(init.headers as Record<string, string>), Authorization: `Bearer ${token}` },
+    });
   }
+
+  // What the parts tell.
 
   /** @internal */
   attached(): void {
@@ -353,13 +367,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
       store: this.store,
       persist: this.persist,
       ready: () => this.#ready,
-      call: async (route, init, fresh) => {
-        const token = await this.link?.token(fresh);
-        return this.#fetch(this.#base + route, {
-          ...init,
-          headers: { ...(init.headers as Record<string, string>), Authorization: `Bearer ${token}` },
-        });
-      },
+      call: (route, init, fresh) => this.call(route, init, fresh),
       isOnline: () =>
         !this.#closed && !this.#forcedOffline && this.link !== undefined && globalThis.navigator?.onLine !== false,
       exclusively: (run) => {
@@ -369,6 +377,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
       },
       broadcast: (word) => this.link?.broadcast({ write: word }),
       outcome: (outcome) => {
+        if (!outcome.error) this.#inbox.knows(outcome.action.id);
         for (const listener of [...this.#outcomeListeners]) listener(outcome);
       },
       pending: (count) => this.#setStatus({ pending: count }),

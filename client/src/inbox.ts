@@ -7,7 +7,7 @@ import type { Persist } from "./persist.ts";
 import type { Queries } from "./queries.ts";
 import { type Requests } from "./requests.ts";
 import { type Store, keyText } from "./store.ts";
-import type { ChangeEvent, Key, OpenEvent, ServerEvent } from "./wire.ts";
+import type { ChangeEvent, OpenEvent, Row, ServerEvent } from "./wire.ts";
 import type { Writes } from "./writes.ts";
 
 export interface InboxHost {
@@ -17,10 +17,10 @@ export interface InboxHost {
   readonly requests: Requests;
   readonly queries: Queries;
   readonly writes: Writes;
+  /** Rows that colleagues will share, by action. */
+  readonly shared: ReadonlyMap<string, Promise<Row | undefined>>;
   /** Where the channel is, and whether this tab is the one that has it. */
   readonly link: { isLeader: boolean; readonly position: { sequence?: number | undefined; cursor?: string | undefined } } | undefined;
-  /** Asks for one row, which somebody looks at. */
-  refetch(resource: string, key: Key): void;
   /** The channel is there; what was missed is still to come. */
   attached(): void;
   /** Everything up to the cursor has been applied. */
@@ -28,10 +28,17 @@ export interface InboxHost {
   event(event: ServerEvent): void;
 }
 
+const KNOWN_MOST = 1_000;
 const ROW_OF = '{"type":"row","request_id":"';
 
 export class Inbox {
+  /** Actions whose rows are here already, by an answer or by a signal; the last few. */
+  readonly known = new Set<string>();
   #attached = false;
+  /** Rows of which only the keys were told. */
+  #noticed: ChangeEvent[] = [];
+  #fetching = false;
+  #told: string | undefined;
 
   constructor(private readonly host: InboxHost) {}
 
@@ -101,25 +108,49 @@ export class Inbox {
   }
 
   #change(event: ChangeEvent, bytes: number): void {
-    const { figures, queries, store, writes } = this.host;
-    const { resource, id } = event;
+    const { figures, store, writes } = this.host;
     figures.changes++;
     store.change(event, bytes);
-    for (const action of [event.action_id, ...(event.action_ids ?? [])]) if (action) writes.confirmed(action);
-    if (!event.row && event.op !== "delete" && event.op !== "gone") {
-      // Only the key was announced: what is shown of it is fetched again.
-      for (const query of queries.of(resource)) query.refetchSoon();
-      if (queries.isWatched(resource, keyText(id))) this.host.refetch(resource, id);
+    const { action_id: action = "", op, row } = event;
+    if (row || op === "delete" || op === "gone") {
+      for (const each of [action, ...(event.action_ids ?? [])]) if (each) writes.confirmed(each);
+    } else if (!this.known.has(action) && !writes.awaits(action)) {
+      this.#noticed.push(event);
     }
     this.#cursor(event.cursor);
+  }
+
+  /** Remembers an action whose rows are here. */
+  knows(action: string): void {
+    if (this.known.size > KNOWN_MOST) this.known.clear();
+    this.known.add(action);
   }
 
   /** Everything up to this state has been applied. */
   #cursor(cursor: string | undefined): void {
     const { link, persist } = this.host;
     if (cursor === undefined || !link) return;
+    this.#told = cursor;
+    // Until the rows are here, the state is the one before: one fetch at a time, of all that has come.
+    if (this.#fetching) return;
+    if (this.#noticed.length) return void this.#fetch(cursor);
     link.position.cursor = cursor;
     persist.reached(cursor);
     this.host.caughtUp();
+  }
+
+  async #fetch(at: string): Promise<void> {
+    const { link, queries } = this.host;
+    const noticed = this.#noticed;
+    this.#noticed = [];
+    this.#fetching = true;
+    try {
+      await (await import("./notices.ts")).fetchNoticed(noticed, this.host, keyText);
+    } catch {
+      queries.reset(undefined);
+    }
+    this.#fetching = false;
+    if (link) link.position.cursor = at;
+    this.#cursor(this.#told);
   }
 }

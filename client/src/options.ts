@@ -24,6 +24,8 @@ export interface Options {
   shareTabs?: boolean;
   /** Whose data these are; derived from the token's claims where nothing is said. */
   identity?: string;
+  /** The user as the server names them; the token's `sub` where nothing is said. */
+  user?: string;
   /** Limits changes to these resources. */
   resources?: readonly string[];
   memoryBytesMax?: number;

@@ -82,6 +82,12 @@ export class Queries {
     return this.#watched.has(`${resource}\n${key}`);
   }
 
+  /** Whether anything is known of a resource's rows that another row could change. */
+  knows(resource: string): boolean {
+    for (const name of this.#coverages.keys()) if (isOf(name, resource)) return true;
+    return !this.of(resource).next().done;
+  }
+
   /** Those of a resource, or all. */
   *of(resource: string | undefined): Generator<LiveQuery> {
     for (const query of this.#live.values()) {

@@ -7,7 +7,8 @@ import type { Client } from "./client.ts";
 import type { LiveQuery, LiveState } from "./live.ts";
 import type { AnyResources, Resources, Status } from "./options.ts";
 import type { Query } from "./query.ts";
-import type { Key } from "./wire.ts";
+import type { Topic, TopicOptions } from "./topic.ts";
+import type { Key, Person } from "./wire.ts";
 
 const Context = createContext<unknown>(undefined);
 
@@ -112,3 +113,24 @@ export function useStatus(): Status {
   const subscribe = useCallback((listener: () => void) => client.onStatus(listener), [client]);
   return useSyncExternalStore(subscribe, () => client.status, () => client.status);
 }
+
+/** A topic while the component is there, and who else is; `null` is none. */
+export function useTopic(name: string | null, options?: TopicOptions): { topic: Topic | undefined; presence: readonly Person[] } {
+  const client = useClient();
+  const [seen, setSeen] = useState<{ topic: Topic | undefined; presence: readonly Person[] }>(nowhere);
+  const latest = useRef(options);
+  latest.current = options;
+  useEffect(() => {
+    if (name === null) return;
+    const topic = client.topic(name, latest.current);
+    setSeen({ topic, presence: topic.presence });
+    const stop = topic.on("presence", () => setSeen({ topic, presence: topic.presence }));
+    return () => {
+      stop();
+      void topic.close();
+      setSeen(nowhere);
+    };
+  }, [client, name]);
+  return seen;
+}
+const nowhere = { topic: undefined, presence: [] };

@@ -68,6 +68,10 @@ export class Link {
     return this.options.position;
   }
 
+  get channel(): string {
+    return this.options.channel;
+  }
+
   send(command: Command): void {
     if (this.isLeader) this.#connection?.send(command);
     else this.#say({ t: "command", command });

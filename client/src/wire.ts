@@ -97,11 +97,23 @@ export interface VoidEvent {
   type: "void";
   action_id: string;
 }
+/** Somebody on a topic, with how many channels, and what they say about themselves. */
+export interface Person {
+  readonly user: string;
+  readonly devices: number;
+  readonly state?: unknown;
+}
 export interface PresenceEvent {
   type: "presence";
   topic: string;
-  joined?: unknown[];
-  left?: unknown[];
+  joined?: Person[];
+  left?: { user: string }[];
+  count?: number;
+}
+/** The key of a topic's row is another from now on. */
+export interface KeyEvent {
+  type: "key";
+  topic: string;
 }
 
 /** What a channel carries. Events of types that are not known here are counted and passed over. */
@@ -116,14 +128,18 @@ export type ServerEvent =
   | CloseEvent
   | SignalEvent
   | VoidEvent
-  | PresenceEvent;
+  | PresenceEvent
+  | KeyEvent;
 
 /** What a client says on its channel. */
 export type Command =
   | { type: "get"; request_id: string; path: string; priority?: number }
   | { type: "cancel"; request_id: string }
   | { type: "ack"; sequence: number }
-  | { type: "auth"; token: string };
+  | { type: "auth"; token: string }
+  | { type: "join"; topic: string; state?: unknown }
+  | { type: "leave"; topic: string }
+  | { type: "signal"; topic: string; name: string; action_id?: string; data?: unknown };
 
 /** The type of the event on a line, read without parsing the rest. */
 export const typeOf = (line: string): string | undefined => /^\s*\{"type":"(\w+)"/.exec(line)?.[1];

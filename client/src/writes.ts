@@ -106,6 +106,11 @@ export class Writes {
     return import("./sender.ts");
   }
 
+  /** Whether this tab made the action, and its answer is still to come. */
+  awaits(action: string): boolean {
+    return this.#pending.get(action)?.resolve !== undefined;
+  }
+
   get pending(): readonly Action[] {
     return [...this.#pending.values()].map((it) => it.action);
   }

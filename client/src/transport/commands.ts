@@ -37,6 +37,18 @@ export function httpCommands(attach: Attach, hears: Hears): (command: Command) =
       }
       case "ack":
         return void post(`/channels/${channel}/ack`, { sequence: command.sequence }).catch(ignored);
+      case "join":
+      case "leave": {
+        const path = `/channels/${channel}/topics/${command.topic}`;
+        if (command.type === "leave") return void call(path, { method: "DELETE" }).catch(ignored);
+        const init = { method: "PUT", body: JSON.stringify({ state: command.state ?? null }) };
+        return void call(path, init, { "Content-Type": "application/json" }).catch(ignored);
+      }
+      case "signal": {
+        const { type: _, ...signal } = command;
+        const init = { method: "POST", body: JSON.stringify(signal) };
+        return void call("/signals", init, { "Content-Type": "application/json", "Channel-Id": attach.channel }).catch(ignored);
+      }
       case "auth":
         return void post(`/channels/${channel}/auth`, { token: command.token }).then(() => {
           token = command.token;

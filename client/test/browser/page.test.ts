@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { type Browser, type BrowserContext, type Page, chromium } from "playwright-core";
+import { type Browser, type BrowserContext, type Page, type Route, chromium } from "playwright-core";
 import { Dev, chromiumPath, until } from "../support/dev.ts";
 
 const SHOTS = process.env.ROWCAST_SCREENSHOTS;
@@ -257,5 +257,58 @@ test("kill -9 of the server is survived, with what was written meanwhile", { ski
   const [other] = (await dev.call("GET", "/tickets?status=eq.open&order=updated_at.desc&limit=1")) as { id: number }[];
   await dev.call("PATCH", `/tickets/${other?.id}`, { subject: "After the crash" });
   await page.waitForSelector('text="After the crash"');
+  await leave();
+});
+
+test("colleagues see each other, who is typing, and what is not stored yet; what is refused is withdrawn", { skip }, async () => {
+  const [one, two] = [await open(await context()), await open(await context(), "?user=2")];
+  await ready(one);
+  await ready(two);
+  const id = Number(await two.getAttribute(".item >> nth=1", "data-ticket"));
+  for (const page of [one, two]) {
+    await page.click(`[data-ticket="${id}"]`);
+    await page.waitForSelector('.messages[data-state="ready"] .message');
+  }
+  const here = (page: Page, words: RegExp) =>
+    page.waitForFunction((source) => new RegExp(source).test(document.querySelector(".present")?.textContent ?? ""), words.source);
+  await here(one, /looking/);
+  await here(two, /looking/);
+  // Typing is seen while somebody types, and not a moment after.
+  await two.fill("#reply", "On its way");
+  await here(one, /is typing…/);
+  await two.waitForFunction(() => rowcast.status.isCaughtUp);
+  await shot(one, "typing");
+  await here(one, /^[^…]*looking$/);
+  // The write is held back on its way: the other window has the message before the database.
+  let release = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  let answer = (route: Route) => held.then(() => route.continue());
+  await two.route("**/messages", (route) => (route.request().method() === "POST" ? answer(route) : route.continue()));
+  await two.fill("#reply", "Seen before it is stored");
+  await two.press("#reply", "Control+Enter");
+  await one.waitForSelector('.message.drawn:has-text("Seen before it is stored")');
+  assert.deepEqual(await dev.call("GET", `/messages?ticket_id=eq.${id}&body=eq.Seen before it is stored`), []);
+  await shot(one, "announced");
+  release();
+  await one.waitForSelector('.message:not(.drawn):has-text("Seen before it is stored")');
+  assert.equal(await one.locator('.message:has-text("Seen before it is stored")').count(), 1);
+  // One that the database refuses is taken back.
+  answer = (route) => {
+    const body = JSON.parse(route.request().postData() ?? "{}") as object;
+    return route.continue({ postData: JSON.stringify({ ...body, ticket_id: -1 }) });
+  };
+  let drawn = 0;
+  await one.exposeFunction("drawnNow", () => void drawn++);
+  await one.evaluate(() => new MutationObserver(() => {
+    if (document.querySelector(".message.drawn")?.textContent?.includes("Never stored")) void (globalThis as unknown as { drawnNow(): void }).drawnNow();
+  }).observe(document.body, { subtree: true, childList: true }));
+  await two.fill("#reply", "Never stored");
+  await two.press("#reply", "Control+Enter");
+  await until("drawn", () => drawn > 0);
+  await one.waitForFunction(() => !document.querySelector(".messages")?.textContent?.includes("Never stored"));
+  await two.waitForFunction(() => !document.querySelector(".messages")?.textContent?.includes("Never stored"));
+  // Who closes the window is gone.
+  await two.close();
+  await one.waitForFunction(() => document.querySelector(".present")?.textContent === "");
   await leave();
 });
