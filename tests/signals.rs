@@ -1,6 +1,7 @@
 //! Topics, signals and presence, end to end: what clients tell each other without the database.
 
 mod delivery;
+mod everywhere;
 mod keys;
 mod presence;
 mod rights;

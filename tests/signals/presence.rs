@@ -118,3 +118,64 @@ async fn an_organization_knows_who_is_online_and_nothing_of_another() {
     drop((watcher, alien));
     server.finish().await;
 }
+
+/// A reader in a process of its own: a shell that keeps a stream open and says nothing more.
+fn reader_process(server: &TestServer, user: i64) -> std::process::Child {
+    let address = server.running.address();
+    let token = crate::support::token(crate::support::server::SECRET, "1", &user.to_string());
+    let script = format!(
+        "exec 3<>/dev/tcp/{}/{}
+         printf 'GET /channels/killed HTTP/1.1\\r\\nHost: x\\r\\nAccept: text/event-stream\\r\\nAuthorization: Bearer {token}\\r\\n\\r\\n' >&3
+         exec cat <&3 >/dev/null",
+        address.ip(),
+        address.port()
+    );
+    std::process::Command::new("bash")
+        .args(["-c", &script])
+        .spawn()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn who_is_killed_is_gone() {
+    let server = TestServer::helpdesk().await;
+    let mut watcher = on(
+        &server.client(1, 1),
+        Transport::WebSocket,
+        "tab",
+        &["organization"],
+    )
+    .await;
+    let me = json!({"user": "1", "devices": 1});
+    let mut people = vec![me.clone()];
+    let mut killed = reader_process(&server, 2);
+    let other = json!({"user": "2", "devices": 1});
+    until_present(&mut watcher, &mut people, &json!([me, other])).await;
+    // `kill -9`: nothing is said, the system closes the socket.
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    until_present(&mut watcher, &mut people, &json!([me])).await;
+    drop(watcher);
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn who_vanishes_without_a_word_is_gone_within_the_ping_time_out() {
+    let server = TestServer::helpdesk_with(|config| config.limits.ping_ms = 300).await;
+    let mut watcher = on(
+        &server.client(1, 1),
+        Transport::WebSocket,
+        "tab",
+        &["organization"],
+    )
+    .await;
+    let me = json!({"user": "1", "devices": 1});
+    let mut people = vec![me.clone()];
+    // Its socket stays open, as when a cable is cut: nobody reads, nobody answers pings.
+    let silent = server.client(1, 2).websocket("/channels/silent").await;
+    let other = json!({"user": "2", "devices": 1});
+    until_present(&mut watcher, &mut people, &json!([me, other])).await;
+    until_present(&mut watcher, &mut people, &json!([me])).await;
+    drop((watcher, silent));
+    server.finish().await;
+}

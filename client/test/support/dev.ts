@@ -1,7 +1,7 @@
 /** A `rowcast dev` of a test's own: started, killed, started again on the same data. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { createHmac } from "node:crypto";
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -27,9 +27,13 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
+/** Ours, without the variables that would be settings. */
+const environment = () => Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("ROWCAST_")));
+
 export class Dev {
   private child: ChildProcess | undefined;
   private said = "";
+  private others: ChildProcess[] = [];
 
   private constructor(readonly folder: string, readonly port: number) {}
 
@@ -51,11 +55,11 @@ export class Dev {
     return [...this.said.matchAll(/TOKEN=(\S+)/g)].map((match) => match[1] as string);
   }
 
-  /** A token of organization 1, user 1, that ends after so many seconds. */
-  token(seconds: number): string {
+  /** A token of organization 1, user 1 or another, that ends after so many seconds. */
+  token(seconds: number, sub = "1"): string {
     const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString("base64url");
     const now = Math.floor(Date.now() / 1_000);
-    const text = `${encode({ alg: "HS256", typ: "JWT" })}.${encode({ org: "1", sub: "1", iat: now, exp: now + seconds })}`;
+    const text = `${encode({ alg: "HS256", typ: "JWT" })}.${encode({ org: "1", sub, iat: now, exp: now + seconds })}`;
     const secret = readFileSync(join(this.folder, "data", "jwt_secret"), "utf8").trim();
     return `${text}.${createHmac("sha256", secret).update(text).digest("base64url")}`;
   }
@@ -66,8 +70,7 @@ export class Dev {
     const data = join(this.folder, "data");
     const child = spawn(program(), ["dev", "--listen", `127.0.0.1:${this.port}`, "--data-dir", data, "--page-dir", page], {
       stdio: ["ignore", "pipe", "pipe"],
-      // Variables of that name are settings.
-      env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("ROWCAST_"))),
+      env: environment(),
     });
     this.child = child;
     let complained = "";
@@ -85,6 +88,22 @@ export class Dev {
     });
   }
 
+  /** Another server of the same database, with these settings as they stand in `rowcast.toml`. Its address. */
+  async serve(settings: string): Promise<string> {
+    const port = await freePort();
+    const config = join(this.folder, `${port}.toml`);
+    writeFileSync(config, settings);
+    const secret = readFileSync(join(this.folder, "data", "jwt_secret"), "utf8").trim();
+    const database = /postgres(?:ql)?:\/\/\S+/.exec(this.said)?.[0] ?? "";
+    this.others.push(spawn(program(), ["serve", "--listen", `127.0.0.1:${port}`, "--config", config], {
+      stdio: "ignore",
+      env: { ...environment(), DATABASE_URL: database, ROWCAST_JWT_SECRET: secret, ROWCAST_DATABASE_DEFAULT_ROLE: "helpdesk_agent" },
+    }));
+    const url = `http://127.0.0.1:${port}`;
+    await until("the other server", () => fetch(`${url}/ready`).then((answer) => answer.ok, () => false), PATIENCE_MS);
+    return url;
+  }
+
   /** As a crash would, nothing is said, nothing is finished; or, by SIGTERM, in good order. */
   async kill(signal: "SIGKILL" | "SIGTERM" = "SIGKILL"): Promise<void> {
     const { child } = this;
@@ -95,6 +114,11 @@ export class Dev {
   }
 
   async end(): Promise<void> {
+    for (const other of this.others.splice(0)) {
+      const gone = new Promise((resolve) => other.once("exit", resolve));
+      other.kill("SIGTERM");
+      if (other.exitCode === null && other.signalCode === null) await gone;
+    }
     const { child } = this;
     this.child = undefined;
     if (child && child.exitCode === null && child.signalCode === null) {
