@@ -38,7 +38,7 @@ async fn entries(database: &Database) -> Vec<String> {
         .value(
             "with gone as (delete from rowcast.changes returning *)
              select string_agg(concat_ws(' ', relation::regclass, op, key, organization,
-                 '→' || reference, '#' || action_id), e'\\n' order by seq) from gone",
+                 '→' || reference, '#' || nullif(action_id, '')), e'\\n' order by seq) from gone",
         )
         .await;
     text.lines().map(str::to_owned).collect()
@@ -329,6 +329,125 @@ async fn keys_of_all_types_have_one_text() {
         &["no_key r 1", "no_key r 2", "no_key r 1"],
     )
     .await;
+    database.finish().await;
+}
+
+/// The functions run with their owner's power, under the writer's search path.
+#[tokio::test]
+async fn whatever_the_writers_path_leads_to_is_not_run() {
+    let database = Database::with(
+        "create table t (id text primary key, organization_id numeric not null, n int default 0);
+         create table no_key (organization_id int, x int);
+         create schema evil;
+         create function evil.fail(a text, b text) returns boolean language plpgsql as
+             $$ begin raise 'run as %', current_user; end $$;
+         create function evil.fail(a bigint, b int) returns boolean language plpgsql as
+             $$ begin raise 'run as %', current_user; end $$;
+         create function evil.fail(a text[], b text[]) returns boolean language plpgsql as
+             $$ begin raise 'run as %', current_user; end $$;
+         create operator evil.= (leftarg = text, rightarg = text, function = evil.fail);
+         create operator evil.= (leftarg = bigint, rightarg = int, function = evil.fail);
+         create operator evil.= (leftarg = text[], rightarg = text[], function = evil.fail);
+         create function evil.current_setting(text, boolean) returns text language plpgsql as
+             $$ begin raise 'run as %', current_user; end $$;
+         create domain evil.text as pg_catalog.text check (value = 'never');
+         create domain evil.int8 as pg_catalog.int8 check (value < 0)",
+    )
+    .await;
+    let (_server, _keeper, _plan) = logged(&database).await;
+    let evil = "set search_path = evil, public, pg_catalog, pg_temp;
+         create temp table new_rows (id int); create temp table old_rows (id int);";
+    expect(
+        &database,
+        &format!(
+            "{evil} insert into t values ('1', 1), ('2', 1), ('3', 2); update t set n = 1;
+             update t set id = '4' where id operator(pg_catalog.=) '3';
+             delete from t where id operator(pg_catalog.=) '2';
+             insert into no_key values (1, 1); truncate t;
+             set session_replication_role = replica; insert into t values ('5', 1);
+             update t set n = 2; delete from t"
+        ),
+        &[
+            "t i {1} 1",
+            "t i {2} 1",
+            "t i {3} 2",
+            "t u {1} 1",
+            "t u {2} 1",
+            "t u {3} 2",
+            "t u {3} 2",
+            "t u {4} 2",
+            "t d {2} 1",
+            "no_key r 1",
+            "t t",
+            "t i {5} 1",
+            "t u {5} 1",
+            "t d {5} 1",
+        ],
+    )
+    .await;
+    database.finish().await;
+}
+
+/// One row at a time and many at once, which are logged differently.
+#[tokio::test]
+async fn updates_name_every_key_and_owner_there_was() {
+    let database = Database::with(
+        "create collation folded (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+         create table t (id int primary key, organization_id numeric, n int default 0);
+         create table f (id text collate folded primary key, organization_id int not null);
+         insert into t select i, 1 from generate_series(1, 6) i; insert into f values ('a', 1)",
+    )
+    .await;
+    let (_server, _keeper, _plan) = logged(&database).await;
+    for (update, expected) in [
+        ("update t set n = 1 where id = 1", &["t u {1} 1"][..]),
+        ("update t set n = 1 where id = 0", &[]),
+        (
+            "update t set organization_id = 2 where id = 1",
+            &["t u {1} 1", "t u {1} 2"],
+        ),
+        (
+            "update t set organization_id = 2.0 where id = 1",
+            &["t u {1} 2", "t u {1} 2.0"],
+        ),
+        (
+            "update t set organization_id = null where id = 1",
+            &["t u {1} 2.0", "t u {1}"],
+        ),
+        ("update t set n = 2 where id = 1", &["t u {1}"]),
+        ("update t set id = 7 where id = 1", &["t u {1}", "t u {7}"]),
+        (
+            "update t set n = 3 where id in (2, 3)",
+            &["t u {2} 1", "t u {3} 1"],
+        ),
+        (
+            "update t set organization_id = id where id in (2, 3, 7)",
+            &[
+                "t u {2} 1",
+                "t u {2} 2",
+                "t u {3} 1",
+                "t u {3} 3",
+                "t u {7}",
+                "t u {7} 7",
+            ],
+        ),
+        // The keys of two rows move on: what was one's is the other's.
+        (
+            "alter table t drop constraint t_pkey, add primary key (id) deferrable;
+             update t set id = id + 1 where id in (4, 5) or id = 6",
+            &["t u {4} 1", "t u {5} 1", "t u {6} 1", "t u {7} 1"],
+        ),
+        ("update f set id = 'A'", &["f u {a} 1", "f u {A} 1"]),
+    ] {
+        let setup = update
+            .starts_with("alter")
+            .then_some("delete from t where id = 7");
+        if let Some(setup) = setup {
+            database.psql(setup).await;
+            entries(&database).await;
+        }
+        expect(&database, update, expected).await;
+    }
     database.finish().await;
 }
 

@@ -12,14 +12,15 @@ use std::time::Duration;
 use tokio_postgres::{Client, error::SqlState};
 
 /// Makes the log, also where there is one.
-const RETENTION: &str = include_str!("../../sql/migrations/3_retention.sql");
+const LOG: &str = include_str!("../../sql/migrations/5_plain_parts.sql");
 
 /// All migrations in order; the first is number 1. A migration that was released never changes.
 const MIGRATIONS: &[&str] = &[
     include_str!("../../sql/migrations/1_change_log.sql"),
     include_str!("../../sql/migrations/2_actions.sql"),
-    RETENTION,
+    include_str!("../../sql/migrations/3_retention.sql"),
     include_str!("../../sql/migrations/4_keys.sql"),
+    LOG,
 ];
 
 /// Takes from everybody else whatever the database grants on new objects by default.
@@ -103,7 +104,7 @@ async fn renew_in(transaction: &Client) -> Result<usize> {
         .execute("select pg_advisory_xact_lock($1)", &[&LOCK])
         .await
         .map_err(refused)?;
-    for statements in [HASTE, RETENTION, CLOSE] {
+    for statements in [HASTE, LOG, CLOSE] {
         transaction
             .batch_execute(statements)
             .await

@@ -141,7 +141,7 @@ async fn writers_take_up_the_next_part_in_sessions_that_know_the_last() {
     for id in 0..12 {
         writer.execute(&insert, &[&id]).await.unwrap();
     }
-    let slots = "select count(distinct slot) from rowcast.changes";
+    let slots = "select count(distinct tableoid) from rowcast.changes";
     assert_eq!(number(&database, slots).await, 1);
     let before = number(&database, "select rowcast.current_slot()").await;
     // Each part has a quarter of the time.
@@ -265,11 +265,92 @@ async fn the_log_of_the_first_version_becomes_one_of_parts_beside_writers() {
     );
     assert_eq!(number(&database, ENTRIES).await, 0);
     database.psql(log).await;
-    assert_eq!(
-        number(&database, "select count(*) from rowcast.changes_0").await,
-        1
+    // What functions from before write to is read, and goes in its time.
+    assert_eq!(number(&database, ENTRIES).await, 1);
+    let mut keeper = Keeper::open(&server).await.unwrap();
+    until(
+        &mut keeper,
+        kept(Duration::from_millis(200)),
+        "it goes",
+        async |_| number(&database, ENTRIES).await == 0,
+    )
+    .await;
+    assert!(
+        number(&database, KEPT).await > whole_from,
+        "and that is said"
     );
+    drop(keeper);
     drop((slow, other));
+    server.close().await;
+    database.finish().await;
+}
+
+/// Writers whose triggers are still those of the last version are heard while they are replaced.
+#[tokio::test]
+async fn the_log_of_partitions_becomes_one_of_plain_parts_beside_writers() {
+    let database = Database::with(TABLE).await;
+    let [first, actions, third] = [
+        include_str!("../../sql/migrations/1_change_log.sql"),
+        include_str!("../../sql/migrations/2_actions.sql"),
+        include_str!("../../sql/migrations/3_retention.sql"),
+    ];
+    database
+        .execute(&format!(
+            "create schema rowcast;
+             create table rowcast.migrations (
+                 number integer primary key, applied_at timestamptz not null default now());
+             {first}; {actions}; {third};
+             insert into rowcast.migrations values (1), (2), (3);
+             insert into rowcast.settings (cursor_key) values (sha256('key'));
+             create function rowcast.log_1() returns trigger language plpgsql security definer
+                 set search_path = pg_catalog, pg_temp as $$ begin
+                     insert into rowcast.changes (relation, op, key, organization)
+                     select tg_relid, 'i', array[id::text], organization_id::text from new_rows;
+                     return null;
+                 end $$;
+             create trigger rowcast_insert after insert on t referencing new table as new_rows
+                 for each statement execute function rowcast.log_1()"
+        ))
+        .await;
+    let slow = database.connect().await;
+    let insert = slow.prepare("insert into t values ($1, 1)").await.unwrap();
+    slow.batch_execute("begin").await.unwrap();
+    slow.execute(&insert, &[&1]).await.unwrap();
+    let other = database.connect().await;
+    other
+        .batch_execute("set statement_timeout = '2s'; insert into t values (2, 1)")
+        .await
+        .unwrap();
+    let server = server(&database).await;
+    let opening = Keeper::open(&server);
+    let writing = async {
+        for id in 100..130 {
+            other
+                .execute("insert into t values ($1, 1)", &[&id])
+                .await
+                .unwrap();
+        }
+        slow.batch_execute("commit").await.unwrap();
+    };
+    let (keeper, ()) = tokio::join!(opening, writing);
+    let mut keeper = keeper.unwrap();
+    let from = number(&database, KEPT).await;
+    assert!(from <= number(&database, VERSION).await);
+    assert_eq!(number(&database, ENTRIES).await, 0);
+    // Sessions that know the old log, until their triggers are replaced and after.
+    slow.execute(&insert, &[&3]).await.unwrap();
+    let (plan, _) = keeper.plan().await.unwrap();
+    let progress = keeper.install(&plan).await.unwrap();
+    assert_eq!(progress.unlogged, Default::default());
+    slow.execute(&insert, &[&4]).await.unwrap();
+    let keys = "select string_agg(key::text, '' order by seq) from rowcast.changes where op = 'i'";
+    assert_eq!(database.value(keys).await, "{3}{4}");
+    let part = format!(
+        "select count(*) from rowcast.changes_{}",
+        number(&database, "select rowcast.current_slot()").await
+    );
+    assert_eq!(number(&database, &part).await, 1);
+    drop((slow, other, keeper, plan));
     server.close().await;
     database.finish().await;
 }

@@ -74,7 +74,8 @@ impl Entry {
             organization: text("organization")?,
             reference: text("reference")?,
             refers: false,
-            action: text("action_id")?,
+            // A session that names no action any more says so with an empty text.
+            action: text("action_id")?.filter(|it: &Arc<str>| !it.is_empty()),
         };
         Ok((row.try_get("seq")?, entry))
     }

@@ -258,7 +258,9 @@ impl MissedKey {
             }
         }
         let actions: Vec<Option<&str>> = row.try_get("actions")?;
-        let each = actions.into_iter().map(|action| match action {
+        // An empty text is none.
+        let actions = actions.into_iter().map(|it| it.filter(|it| !it.is_empty()));
+        let each = actions.map(|action| match action {
             Some(action) => Actions::One(action.into()),
             None => Actions::None,
         });

@@ -32,12 +32,17 @@ use tokio_postgres::error::SqlState;
 const MARK: &str = include_str!("../../../sql/feed/mark.sql");
 const PARTS: &str = include_str!("../../../sql/feed/parts.sql");
 const EXPIRED: &str = include_str!("../../../sql/feed/expired.sql");
+const ROTATE: &str = include_str!("../../../sql/feed/rotate.sql");
 const KEEP: &str = include_str!("../../../sql/feed/keep.sql");
 
 /// Writes an entry as a trigger would, uses everything else that there has to be, and takes it back.
 const TRY: &str = "
     begin;
-    insert into rowcast.changes (relation, op, action_id) values (0, 's', null);
+    do $$ begin
+        execute 'insert into rowcast.changes_' || rowcast.current_slot()
+            || ' (relation, op, action_id) values (0, ''s'', null)';
+    end $$;
+    select from rowcast.changes limit 0;
     select last_value from rowcast.kept_version;
     select from rowcast.marks limit 1;
     select from rowcast.slots limit 1;
@@ -242,7 +247,7 @@ async fn expire(connection: &Connection, kept: Duration) -> Result<()> {
             empty(connection, part, mark).await?;
         }
     }
-    Ok(())
+    empty_rest(connection, mark).await
 }
 
 /// While the log is too large, empties its oldest part, if that has been kept for a little while at
@@ -289,14 +294,7 @@ async fn rotate(connection: &Connection, retention: Retention) -> Result<()> {
     else {
         return Ok(());
     };
-    let slot = next.slot;
-    let sql = format!(
-        "begin;
-         update rowcast.slots set opened_at = clock_timestamp() where slot = {slot};
-         create or replace function rowcast.current_slot() returns smallint
-             language sql stable as 'select {slot}::smallint';
-         commit"
-    );
+    let sql = of_part(ROTATE, *next).replace("{lock}", &migrate::LOCK.to_string());
     done_or_undone(connection, &sql).await.map_err(refused)
 }
 
@@ -356,6 +354,22 @@ async fn empty(connection: &Connection, part: Part, mark: &str) -> Result<bool> 
         }
     }
     Ok(false)
+}
+
+/// Removes what was written to no part and was visible at a mark: by functions from before there were
+/// parts, while they were being replaced, and by the servers themselves. It is little.
+async fn empty_rest(connection: &Connection, mark: &str) -> Result<()> {
+    const REST: &str =
+        "from only rowcast.changes where xid < pg_snapshot_xmin($1::text::pg_snapshot)";
+    let found = format!("select exists (select {REST})");
+    let found = connection.query_one(&found, &[&mark]).await;
+    if found.map_err(refused)?.get(0) {
+        connection.execute(KEEP, &[&mark]).await.map_err(refused)?;
+        let delete = format!("delete {REST}");
+        let deleted = connection.execute(&delete, &[&mark]).await;
+        deleted.map_err(refused)?;
+    }
+    Ok(())
 }
 
 /// Runs statements that begin or end a transaction, and leaves none open if one fails.

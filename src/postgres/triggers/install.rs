@@ -5,7 +5,7 @@
 //! later. Only what differs from what should be is touched, so that several servers, or the same one
 //! restarted, find the work done.
 
-use super::{Function, Logged, Trigger};
+use super::{Function, Logged, PARTS, Trigger};
 use crate::{
     error::Result,
     postgres::{
@@ -128,10 +128,13 @@ async fn install_in(
             logged.name
         );
     }
-    for function in &functions {
-        sql += &function.create();
-    }
     if !functions.is_empty() {
+        // No other part becomes the current one meanwhile; see `sql/feed/rotate.sql`.
+        let slot = transaction.query_one("select rowcast.current_slot()", &[]);
+        let slot: i16 = slot.await?.get(0);
+        for function in &functions {
+            sql += &function.create(slot);
+        }
         sql += CLOSE;
     }
     if owned {
@@ -163,7 +166,8 @@ async fn differing(
         let settings: Vec<String> = row.get("settings");
         let definer: bool = row.get("definer");
         functions.retain(|it| {
-            let same = it.body == body && definer && it.has(&settings);
+            let known = (0..PARTS).any(|slot| it.body_for(slot) == body);
+            let same = known && definer && it.has(&settings);
             it.name != name || (replace && !same)
         });
     }

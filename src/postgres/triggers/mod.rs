@@ -4,7 +4,7 @@
 //! Knows what a relation is to log; knows neither the feed that reads the log nor its batches.
 //!
 //! Statements are logged by statement-level triggers with transition tables: one insert into the log
-//! for a whole `COPY`. They are installed on tables, on partitioned parents, on each partition and
+//! for a whole `COPY`. Each operation has a function of its own, which therefore decides nothing. They are installed on tables, on partitioned parents, on each partition and
 //! each inheritance child, because a statement fires the triggers of the relation that it names and
 //! of no other. Logical replication's apply workers fire no statement triggers (PostgreSQL manual,
 //! "Logical Replication", Architecture), so each table that stores rows also has a row-level trigger
@@ -53,10 +53,18 @@ pub(super) enum Log {
     Statements,
 }
 
+/// The part of the log that a function writes to, in its body: the current one when it is made, and the
+/// next whenever one is opened (`sql/feed/rotate.sql`).
+const PART: &str = "rowcast.changes_{slot}";
+
+/// How many parts the log has.
+const PARTS: i16 = 6;
+
 /// A function of ours as it should be.
 #[derive(Debug)]
 struct Function {
     name: String,
+    /// With [`PART`] wherever it writes.
     body: String,
     settings: Vec<(&'static str, &'static str)>,
 }
@@ -86,30 +94,31 @@ impl Logged {
         let Log::Rows { resource, log } = &self.log else {
             return Vec::new();
         };
+        let function = |what, body| Function {
+            name: format!("log_{what}_{resource}"),
+            body,
+            settings: log.settings(),
+        };
         vec![
-            Function {
-                name: format!("log_{resource}"),
-                body: log.statement_body(),
-                settings: log.settings(),
-            },
-            Function {
-                name: format!("log_row_{resource}"),
-                body: log.row_body(),
-                settings: log.settings(),
-            },
+            function("insert", log.insert_body()),
+            function("update", log.update_body()),
+            function("delete", log.delete_body()),
+            function("row", log.row_body()),
         ]
     }
 
     fn triggers(&self) -> Vec<Trigger> {
-        let (statement, row) = match &self.log {
-            Log::Rows { resource, .. } => {
-                (format!("log_{resource}"), format!("log_row_{resource}"))
-            }
-            Log::Statements => ("log_reset".to_owned(), "log_reset".to_owned()),
+        let function = |what| match &self.log {
+            Log::Rows { resource, .. } => format!("log_{what}_{resource}"),
+            Log::Statements => "log_reset".to_owned(),
         };
         let on = |name, kind| Trigger {
             name,
-            function: statement.clone(),
+            function: match kind {
+                INSERT => function("insert"),
+                UPDATE => function("update"),
+                _ => function("delete"),
+            },
             kind,
             old_rows: kind & (UPDATE | DELETE) != 0,
             new_rows: kind & (UPDATE | INSERT) != 0,
@@ -128,7 +137,7 @@ impl Logged {
         if self.stores {
             triggers.push(Trigger {
                 name: "rowcast_replica",
-                function: row,
+                function: function("row"),
                 kind: ROW | INSERT | UPDATE | DELETE,
                 old_rows: false,
                 new_rows: false,
@@ -145,7 +154,13 @@ fn literal(text: &str) -> String {
 }
 
 impl Function {
-    fn create(&self) -> String {
+    /// The body of a function that writes to this part.
+    fn body_for(&self, slot: i16) -> String {
+        self.body
+            .replace(PART, &PART.replace("{slot}", &slot.to_string()))
+    }
+
+    fn create(&self, slot: i16) -> String {
         use std::fmt::Write;
         let mut sql = format!(
             "create or replace function rowcast.{}() returns trigger language plpgsql security definer",
@@ -159,7 +174,7 @@ impl Function {
             };
             write!(sql, " set {name} = {value}").expect("a String takes everything");
         }
-        writeln!(sql, " as {};", literal(&self.body)).expect("a String takes everything");
+        writeln!(sql, " as {};", literal(&self.body_for(slot))).expect("a String takes everything");
         sql
     }
 }

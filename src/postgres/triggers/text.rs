@@ -10,13 +10,15 @@
 //!   planner folds all of that away, so the check costs nothing (asking `pg_attribute` first would
 //!   cost as much as the logging itself).
 //! - **They run nothing of the application's.** They run as their owner, so whatever they call has
-//!   that power. The search path is pinned, and a value becomes text through its type's output
-//!   function, except for built-in types whose cast is known: a cast to text may be a function that
-//!   the owner of an enum wrote.
+//!   that power. Everything is named with its schema, operators and types too (pinning the search path
+//!   would cost as much as writing the entry), and nothing is used that looks an operator up by itself,
+//!   such as `is distinct from` or `nullif`. A value becomes text through its type's output function,
+//!   except for built-in types whose cast is known: a cast to text may be a function that the owner of
+//!   an enum wrote.
 //! - **A key has one text**, whatever the writer's settings: where the types are not known to print
-//!   the same always, the settings that matter are pinned too, at some microseconds per statement.
+//!   the same always, the settings that matter are pinned, at some microseconds per statement.
 
-use super::super::sql::identifier;
+use super::{super::sql::identifier, PART};
 use crate::catalog::{ColumnType, TypeKind};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -48,9 +50,11 @@ impl LoggedColumn {
         }
     }
 
-    /// The value as text, or null; the column is looked up wherever the name leads.
+    /// The value as text, or null; the column is looked up wherever the name leads. Under a collation
+    /// that takes different texts for the same, keys that differ would be one.
     fn text(&self) -> String {
-        self.print(&identifier(&self.name))
+        let text = self.print(&identifier(&self.name));
+        format!("({text}) collate pg_catalog.\"C\"")
     }
 
     /// The value of the relation called `alias` as the same text, given the settings of [`RowLog`].
@@ -60,7 +64,7 @@ impl LoggedColumn {
 
     fn print(&self, name: &str) -> String {
         match self.print {
-            Print::Cast => format!("{name}::text"),
+            Print::Cast => format!("{name}::pg_catalog.text"),
             Print::Output | Print::Settings => {
                 format!("case when {name} is not null then pg_catalog.format('%s', {name}) end")
             }
@@ -108,63 +112,112 @@ pub(in crate::postgres) struct RowLog {
 }
 
 impl RowLog {
-    /// The body of the function for statements, which sees their rows as transition tables.
-    pub(super) fn statement_body(&self) -> String {
-        self.body("old_rows", "new_rows")
+    /// The body of the function for statements that insert.
+    pub(super) fn insert_body(&self) -> String {
+        self.statement_body("", &self.insert('i', &self.rows("new_rows")))
+    }
+
+    /// The body of the function for statements that delete.
+    pub(super) fn delete_body(&self) -> String {
+        self.statement_body("", &self.insert('d', &self.rows("old_rows")))
+    }
+
+    /// The body of the function for statements that update. One entry for each row, and another for
+    /// each that has changed its key or its owner. Most have not, and most statements update one row: a
+    /// comparison of two rows shows that at a third of what sorting both sides of a `union` costs. Of
+    /// several rows it would compare each with each.
+    pub(super) fn update_body(&self) -> String {
+        let (old, new) = (self.rows("old_rows"), self.rows("new_rows"));
+        if self.key.is_empty() {
+            let both = format!("{old}\n        union\n        {new}");
+            return self.statement_body("", &self.insert('u', &both));
+        }
+        let moved = format!("{old}\n        except\n        {new}");
+        // A null is not the same as a null here: then what is there is looked at as if it were more.
+        let same: Vec<String> = (0..self.columns().count())
+            .map(|it| format!("before.c{it} operator(pg_catalog.=) after.c{it}"))
+            .collect();
+        let statements = format!(
+            "{all}
+    get diagnostics logged_rows = row_count;
+    if logged_rows operator(pg_catalog.=) 1 then
+        perform from (
+        {before}
+        ) before, (
+        {after}
+        ) after
+        where {same};
+        if found then
+            return null;
+        end if;
+    elsif logged_rows operator(pg_catalog.=) 0 then
+        return null;
+    end if;
+{moved}",
+            all = self.insert('u', &new),
+            before = self.texts("old_rows"),
+            after = self.texts("new_rows"),
+            same = same.join(" and "),
+            moved = self.insert('u', &moved),
+        );
+        self.statement_body("declare\n    logged_rows pg_catalog.int8;\n", &statements)
+    }
+
+    fn statement_body(&self, declarations: &str, statements: &str) -> String {
+        format!(
+            "
+#variable_conflict use_column
+{declarations}begin
+{statements}
+    return null;
+end
+"
+        )
     }
 
     /// The body of the function for single rows, as replication's apply workers write them.
     pub(super) fn row_body(&self) -> String {
-        self.body("(select old.*) as changed", "(select new.*) as changed")
-    }
-
-    fn body(&self, old: &str, new: &str) -> String {
-        let (old, new) = (self.rows(old), self.rows(new));
+        let old = self.rows("(select old.*) as changed");
+        let new = self.rows("(select new.*) as changed");
         // An update whose key and organization stay is one entry; `union` makes it so.
         let both = format!("{old}\n        union\n        {new}");
-        format!(
-            "
-#variable_conflict use_column
-declare
-    action text := nullif(current_setting('rowcast.action_id', true), '');
-begin
-    if tg_op = 'UPDATE' then
+        let statements = format!(
+            "    if tg_op operator(pg_catalog.=) 'UPDATE' then
 {update}
-    elsif tg_op = 'INSERT' then
+    elsif tg_op operator(pg_catalog.=) 'INSERT' then
 {insert}
     else
 {delete}
-    end if;
-    return null;
-end
-",
+    end if;",
             update = self.insert('u', &both),
             insert = self.insert('i', &new),
             delete = self.insert('d', &old),
-        )
+        );
+        self.statement_body("", &statements)
     }
 
     /// The settings that the functions run with.
     pub(super) fn settings(&self) -> Vec<(&'static str, &'static str)> {
-        let mut settings = vec![("search_path", "pg_catalog, pg_temp")];
-        if self.columns().any(|it| it.print == Print::Settings) {
-            settings.extend([
-                ("bytea_output", "hex"),
-                ("datestyle", "ISO, YMD"),
-                ("extra_float_digits", "1"),
-                ("intervalstyle", "postgres"),
-                ("lc_monetary", "C"),
-                ("timezone", "UTC"),
-            ]);
+        if !self.columns().any(|it| it.print == Print::Settings) {
+            return Vec::new();
         }
-        settings
+        vec![
+            ("search_path", "pg_catalog, pg_temp"),
+            ("bytea_output", "hex"),
+            ("datestyle", "ISO, YMD"),
+            ("extra_float_digits", "1"),
+            ("intervalstyle", "postgres"),
+            ("lc_monetary", "C"),
+            ("timezone", "UTC"),
+        ]
     }
 
     fn insert(&self, op: char, rows: &str) -> String {
         let op = if self.key.is_empty() { 'r' } else { op };
         format!(
-            "        insert into rowcast.changes (relation, op, key, organization, reference, action_id)
-        select tg_relid, '{op}', logged.key, logged.organization, logged.reference, action
+            "        insert into {PART} (relation, op, key, organization, reference, action_id)
+        select tg_relid, '{op}', logged.key, logged.organization, logged.reference,
+            pg_catalog.current_setting('rowcast.action_id', true)
         from (
         {rows}
         ) logged;"
@@ -174,36 +227,61 @@ end
     /// Key, organization and reference of the rows of a source.
     fn rows(&self, source: &str) -> String {
         let key = match self.key.as_slice() {
-            [] => "null::text[]".to_owned(),
+            [] => "null::pg_catalog.text[]".to_owned(),
             columns => {
                 let parts: Vec<String> = columns.iter().map(LoggedColumn::text).collect();
                 format!("array[{}]", parts.join(", "))
             }
         };
         let (organization, reference) = match &self.owner {
-            LoggedOwner::None => ("null::text".to_owned(), "null::text".to_owned()),
-            LoggedOwner::Organization(column) => (column.text(), "null::text".to_owned()),
-            LoggedOwner::Reference(column) => ("null::text".to_owned(), column.text()),
+            LoggedOwner::None => (
+                "null::pg_catalog.text".to_owned(),
+                "null::pg_catalog.text".to_owned(),
+            ),
+            LoggedOwner::Organization(column) => {
+                (column.text(), "null::pg_catalog.text".to_owned())
+            }
+            LoggedOwner::Reference(column) => ("null::pg_catalog.text".to_owned(), column.text()),
         };
-        let mut names: Vec<String> = self.columns().map(|it| identifier(&it.name)).collect();
-        names.sort_unstable();
-        names.dedup();
         let distinct = if self.key.is_empty() { "distinct " } else { "" };
         let mut text = String::new();
-        let nulls = vec!["null::text"; names.len().max(1)].join(", ");
-        let names = match names.is_empty() {
-            true => "nothing".to_owned(),
-            false => names.join(", "),
-        };
+        let absent = self.absent();
         write!(
             text,
             "select {distinct}changed.key, changed.organization, changed.reference
-            from (values ({nulls})) as absent ({names}), lateral (
+            from {absent}, lateral (
                 select {key}, {organization}, {reference} from {source}
             ) as changed (key, organization, reference)"
         )
         .expect("a String takes everything");
         text
+    }
+
+    /// What is logged of the rows of a source, each text as a column of its own.
+    fn texts(&self, source: &str) -> String {
+        let texts: Vec<String> = self.columns().map(LoggedColumn::text).collect();
+        let names: Vec<String> = (0..texts.len()).map(|it| format!("c{it}")).collect();
+        format!(
+            "select changed.* from {}, lateral (
+                select {} from {source}
+            ) as changed ({})",
+            self.absent(),
+            texts.join(", "),
+            names.join(", "),
+        )
+    }
+
+    /// A row of nulls with columns of the same names, for those that the table lacks.
+    fn absent(&self) -> String {
+        let mut names: Vec<String> = self.columns().map(|it| identifier(&it.name)).collect();
+        names.sort_unstable();
+        names.dedup();
+        let nulls = vec!["null::pg_catalog.text"; names.len().max(1)].join(", ");
+        let names = match names.is_empty() {
+            true => "nothing".to_owned(),
+            false => names.join(", "),
+        };
+        format!("(values ({nulls})) as absent ({names})")
     }
 
     fn columns(&self) -> impl Iterator<Item = &LoggedColumn> {
