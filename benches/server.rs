@@ -26,6 +26,7 @@ use tokio_tungstenite::tungstenite::Message;
 const SECRET: &str = "a secret of the bench, long enough to sign";
 const IDLE_SOCKETS: usize = 5_000;
 const NOTICES: usize = 300;
+const ACTIONS: usize = 1_000;
 
 /// Rows of about 576 bytes as JSON, the table of the design's measurements.
 const SCHEMA: &str = "
@@ -67,6 +68,11 @@ async fn run() {
 
     let server = Server::start(&database).await;
     println!("{:34} {:>12} {:>12} {:>8}", "", "rowcast", "bare", "ratio");
+    if std::env::args().any(|it| it == "actions") {
+        actions(&server).await;
+        drop(server);
+        return database.finish().await;
+    }
     let (replay, bare) = replay_to_up_to_date(&server, &database).await;
     line("10,000 missed changes, ms", replay, bare);
     if std::env::args().any(|it| it == "replay") {
@@ -91,11 +97,14 @@ async fn run() {
         "{:34} {:>12.3}  (p99 {:.3})",
         "PATCH to its answer, median ms", answer.0, answer.1
     );
-    let psql = sql_to_notice(&server, &database).await;
-    println!(
-        "{:34} {:>12.3}  (p99 {:.3})",
-        "commit by SQL to notice, median ms", psql.0, psql.1
-    );
+    for (name, pause) in [
+        ("commit by SQL to notice, median ms", true),
+        ("    just after another, median ms", false),
+    ] {
+        let psql = sql_to_notice(&server, &database, pause).await;
+        println!("{name:34} {:>12.3}  (p99 {:.3})", psql.0, psql.1);
+    }
+    actions(&server).await;
     let bytes = bytes_per_idle_socket(&server).await;
     println!(
         "{:34} {:>12.0}",
@@ -264,13 +273,53 @@ async fn patch_to_notice_after_answer(server: &Server) -> (f64, f64) {
     quantiles(times)
 }
 
-/// From a commit by another program to the change.
-async fn sql_to_notice(server: &Server, database: &Database) -> (f64, f64) {
+/// What naming an action costs a write: the same PATCH with one and without, in turns.
+async fn actions(server: &Server) {
+    let client = server.client();
+    let mut times = [Vec::new(), Vec::new()];
+    let run = std::process::id();
+    for number in 0..ACTIONS {
+        for (named, times) in times.iter_mut().enumerate() {
+            let body = serde_json::json!({ "title": format!("Write {number}") });
+            let mut call = client.patch("/item/3", body);
+            if named == 1 {
+                call = call.header("action-id", &format!("bench-{run}-{number}"));
+            }
+            let started = Instant::now();
+            call.expect(200).await;
+            times.push(started.elapsed());
+        }
+    }
+    let mut costs: Vec<f64> = times[0]
+        .iter()
+        .zip(&times[1])
+        .map(|(without, with)| (with.as_secs_f64() - without.as_secs_f64()) * 1000.0)
+        .collect();
+    costs.sort_by(f64::total_cmp);
+    let [without, with] = times.map(quantiles);
+    line("PATCH with an Action-Id, ms", with.0, without.0);
+    println!(
+        "{:34} {:>12.3}  (p99 {:.3}, without {:.3})",
+        "    median of the differences, ms",
+        costs[costs.len() / 2],
+        with.1,
+        without.1
+    );
+}
+
+/// From a commit by another program to the change. Commits come at any time of the feed's period, or,
+/// without a `pause`, just after the last notice: that is at the beginning of one, the worst time.
+async fn sql_to_notice(server: &Server, database: &Database, pause: bool) -> (f64, f64) {
     let sql = database.connect().await;
     let mut socket = server.client().websocket("/channels/sql").await;
     expect(&mut socket, r#"{"type":"open""#).await;
     let mut times = Vec::new();
-    for _ in 0..NOTICES {
+    for number in 0..NOTICES {
+        if pause {
+            // Spread evenly over two periods of 10 ms, in another order than that of time.
+            let pause = Duration::from_micros(20_000 * ((number as u64 * 73) % 100) / 100);
+            tokio::time::sleep(pause).await;
+        }
         sql.batch_execute("update item set priority = priority + 1 where id = 2")
             .await
             .unwrap();

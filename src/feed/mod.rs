@@ -4,7 +4,8 @@
 //! # How it works
 //!
 //! The feed keeps the view of the state that everybody was told last (A), and from time to time takes
-//! another (B): at once when this server has committed something, else every `feed.poll_ms`. What is
+//! another (B): at once when this server has committed something, else every `feed.poll_ms`, or a few times a second while nobody
+//! reads any channel. What is
 //! new is what the log has of transactions that B sees and A does not. Each touched row is read under
 //! both views, and the difference is what happened: nothing is told by the log's word. Then B becomes
 //! A.
@@ -230,6 +231,11 @@ impl FeedHandle {
     /// Whether the feed goes by the schema as it last saw it, and everything is logged that can be.
     pub fn is_settled(&self) -> bool {
         self.report.settled.load(Relaxed) && !self.report.working.load(Relaxed)
+    }
+
+    /// How often the feed has looked whether anything is new since it was started.
+    pub fn looks(&self) -> u64 {
+        self.report.looks.load(Relaxed)
     }
 
     /// How the change log was when this server last looked after it; `None` if others do.

@@ -40,6 +40,9 @@ const SHAPES_IDLE: Duration = Duration::from_secs(1);
 /// How often is looked while nobody reads any channel; who attaches wakes the feed.
 const POLL_ALONE: Duration = Duration::from_millis(250);
 
+/// How much of the time between two looks at least is left to others, as a part of it.
+const REST: u32 = 4;
+
 /// Between attempts to reach a database that is away: first and at most.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -131,11 +134,15 @@ impl Tail {
     ) {
         let committed = self.database.committed();
         let mut failures = 0u32;
+        let mut looked = tokio::time::Instant::now();
+        let mut rested_from = looked;
         loop {
             let poll = match hub.is_unattended() {
                 true => POLL_ALONE,
                 false => Duration::from_millis(self.config.feed.poll_ms.max(1)),
             };
+            // From look to look, so that what a look takes is not added to what a notice waits.
+            let next = (looked + poll).max(rested_from + poll / REST);
             let awaited = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -145,14 +152,17 @@ impl Tail {
                 }
                 () = committed.notified() => true,
                 () = hub.attached() => false,
-                () = tokio::time::sleep(poll) => false,
+                () = tokio::time::sleep_until(next) => false,
             };
+            looked = tokio::time::Instant::now();
+            self.report.looks.fetch_add(1, Relaxed);
             let step = self.step(&hub, &*broker, awaited, failures >= FAILURES_MAX);
             let done = tokio::select! {
                 biased;
                 done = step => done,
                 () = cancelled_for(&stop, END) => break,
             };
+            rested_from = tokio::time::Instant::now();
             match done {
                 Ok(()) => {
                     if failures > 0 {

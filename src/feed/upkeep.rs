@@ -16,7 +16,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -48,6 +48,8 @@ pub(super) struct Report {
     pub(super) working: AtomicBool,
     /// How the log was when this server last looked after it.
     pub(super) log: Mutex<Option<LogState>>,
+    /// How often the feed has looked whether anything is new.
+    pub(super) looks: AtomicU64,
 }
 
 impl Default for Report {
@@ -57,6 +59,7 @@ impl Default for Report {
             settled: AtomicBool::new(true),
             working: AtomicBool::new(false),
             log: Mutex::default(),
+            looks: AtomicU64::new(0),
         }
     }
 }
