@@ -18,6 +18,7 @@ pub struct Error {
     database: Option<Box<DatabaseFault>>,
     index: Option<usize>,
     words: Option<Box<Words>>,
+    of_nobody: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -60,6 +61,7 @@ impl Error {
             database: None,
             index: None,
             words: None,
+            of_nobody: false,
             source: None,
         }
     }
@@ -80,6 +82,25 @@ impl Error {
     pub fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Adds another sentence to the detail.
+    #[must_use]
+    pub fn explained(mut self, sentence: &str) -> Self {
+        self.detail.to_mut().push_str(sentence);
+        self
+    }
+
+    /// Adds that the caller came without a token: whoever proves who they are may be allowed.
+    #[must_use]
+    pub fn of_nobody(mut self) -> Self {
+        self.of_nobody = true;
+        self
+    }
+
+    /// Whether a caller without a token is refused what another one may be allowed.
+    pub fn wants_token(&self) -> bool {
+        self.of_nobody && self.kind == Kind::PermissionDenied
     }
 
     /// Adds more than one sentence can say, in the shape that PostgREST gives it.
@@ -304,7 +325,7 @@ kinds! {
     /// A check, not-null or exclusion constraint (class 23).
     ConstraintViolation = "RC304" "constraint-violation" "A constraint does not hold";
     /// The role lacks a privilege (SQLSTATE 42501).
-    PermissionDenied = "RC305" "permission-denied" "Permission denied";
+    PermissionDenied = "RC305" "permission-denied" "Permission denied" as "42501";
     /// A value that PostgreSQL refused (class 22).
     DataInvalid = "RC306" "data-invalid" "PostgreSQL refused a value";
     /// A statement that PostgreSQL refused (class 42 and others).

@@ -11,6 +11,7 @@ mod bulk;
 mod change_log;
 mod cli;
 mod clients;
+mod computed;
 mod conformance;
 mod convergence;
 mod discovery;

@@ -109,6 +109,7 @@ async fn conform(file: &str, cases: &str) {
     let server = TestServer::start(database, |config| {
         config.tenancy.tenancy = TenancyMode::Single;
         config.api.write_answer = WriteAnswer::Minimal;
+        config.api.aggregates_enabled = file == "aggregates.http";
     })
     .await;
     let client = server.client(1, 1);
@@ -149,6 +150,8 @@ conformance!(
     order_and_range,
     singular,
     embedding,
+    computed,
+    aggregates,
     insert,
     upsert,
     update_and_delete,

@@ -136,7 +136,16 @@ async fn preferences_are_followed_or_passed_over_or_refused() {
         .expect(400)
         .await
         .problem();
-    let accept = client.get("/tickets").header("accept", "text/csv");
+    let csv = client
+        .get("/tickets?id=lte.2&order=id")
+        .header("accept", "text/csv");
+    let csv = csv.expect(200).await;
+    assert_eq!(csv.header("content-type"), "text/csv; charset=utf-8");
+    assert_eq!(
+        csv.text(),
+        "id,organization_id,subject\n1,1,\"ticket 1\"\n2,1,\"ticket 2\""
+    );
+    let accept = client.get("/tickets").header("accept", "text/unknown");
     assert_eq!(accept.expect(406).await.problem()["type"], "not-acceptable");
     for accepted in [
         "*/*",

@@ -8,6 +8,13 @@ select
     p.prorettype as returns,
     -- The relation whose rows it returns, or the one that stands for a row type.
     nullif(r.typrelid, 0) as returns_relation,
+    -- The relation of which it takes a row, and nothing else.
+    case when p.pronargs = 1 then (
+        select nullif(a.typrelid, 0)
+        from pg_catalog.pg_type as a
+        where a.oid = p.proargtypes[0]
+    ) end as takes_relation,
+    p.prorows = 1 as returns_one,
     coalesce(p.proallargtypes, p.proargtypes::oid[]) as argument_types,
     coalesce(p.proargnames, '{}') as argument_names,
     coalesce(p.proargmodes::text[], '{}') as argument_modes,

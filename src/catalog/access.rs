@@ -69,6 +69,7 @@ impl Access {
                     Kind::PermissionDenied,
                     format!("The role {:?} has no right on {name:?}.", &*self.role.0),
                 )
+                .with_message(resource.denial())
             })?;
         self.bound(resource)?;
         Ok(Allowed {

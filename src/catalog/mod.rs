@@ -206,6 +206,8 @@ pub struct Resource {
     /// Indices into `columns` of the primary key, in key order. Empty: the resource is read-only
     /// and its changes come as `reset`.
     pub key: Vec<usize>,
+    /// What functions compute of a row, as if it were columns behind its own.
+    pub computed: Vec<Computed>,
     /// How a row belongs to an organization.
     pub tenancy: Tenancy,
     /// Foreign keys from here to other relations.
@@ -247,6 +249,7 @@ impl Resource {
             kind: ResourceKind::View { updatable: false },
             columns,
             key: Vec::new(),
+            computed: Vec::new(),
             tenancy: Tenancy::Single,
             references: Vec::new(),
             collisions: Vec::new(),
@@ -269,9 +272,39 @@ impl Resource {
             .find(|(_, column)| &*column.name == name)
     }
 
+    /// The column at this place: one of its own, or behind them one that is computed.
+    pub fn at(&self, index: usize) -> &Column {
+        match self.columns.get(index) {
+            Some(column) => column,
+            None => &self.computed[index - self.columns.len()].column,
+        }
+    }
+
+    /// The function that computes the column at this place, if it is none of its own.
+    pub fn computed_at(&self, index: usize) -> Option<&Computed> {
+        self.computed.get(index.checked_sub(self.columns.len())?)
+    }
+
+    /// The place of the computed column of this name.
+    pub fn computed_column(&self, name: &str) -> Option<usize> {
+        let found = self.computed.iter().position(|it| *it.column.name == *name);
+        found.map(|it| it + self.columns.len())
+    }
+
     /// The key's columns, in key order.
     pub fn key_columns(&self) -> impl Iterator<Item = &Column> {
         self.key.iter().map(|index| &self.columns[*index])
+    }
+
+    /// What PostgreSQL says to a role that has no right on it.
+    pub fn denial(&self) -> String {
+        let kind = match self.kind {
+            ResourceKind::Table | ResourceKind::PartitionedTable => "table",
+            ResourceKind::View { .. } => "view",
+            ResourceKind::MaterializedView => "materialized view",
+            ResourceKind::ForeignTable => "foreign table",
+        };
+        format!("permission denied for {kind} {}", self.table)
     }
 
     /// Whether its columns hold values; those of a view may be expressions, evaluated on rows that
@@ -301,6 +334,16 @@ impl Resource {
     pub fn takes_writes(&self) -> bool {
         self.tenancy != Tenancy::Shared && self.kind.is_writable()
     }
+}
+
+/// A column that a function computes of a row, whose type is all that it takes. It can be read and
+/// compared like a column, and is none of the row: it is not written, announced or stored.
+#[derive(Debug, Clone)]
+pub struct Computed {
+    /// As what it is read. Comparing it may run the function, so nothing about it is leakproof.
+    pub column: Column,
+    /// The function's schema.
+    pub schema: Arc<str>,
 }
 
 /// The kinds of relation that can be exposed.

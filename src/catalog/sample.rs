@@ -290,6 +290,7 @@ fn table(relation: Oid, name: &str, mut columns: Vec<Column>) -> Resource {
         row_security: false,
         restricted: false,
         secured_by: Vec::new(),
+        computed: Vec::new(),
         visibility_depends_on: Vec::new(),
         updated_at: None,
         announce: Announce::Rows,

@@ -3,7 +3,7 @@
 
 use super::head::Head;
 use crate::error::{Error, Kind, Result};
-use http::{HeaderValue, header::ACCEPT};
+use http::header::ACCEPT;
 
 /// The best of `offered` for the caller; of several that it likes equally, the one named first. No
 /// `Accept` likes everything.
@@ -43,24 +43,6 @@ pub(super) fn negotiate<T: Copy>(head: &Head, offered: &[(&str, T)]) -> Result<T
             format!("What can be had here is {}.", known.join(", ")),
         )
     })
-}
-
-/// The media type of one object rather than an array of it, PostgREST's.
-pub(super) const SINGULAR: HeaderValue =
-    HeaderValue::from_static("application/vnd.pgrst.object+json; charset=utf-8");
-
-/// Whether a write is to be of exactly one row, and answered as one object.
-pub(super) fn is_singular(head: &Head) -> bool {
-    let values = head.headers.get_all(ACCEPT).into_iter();
-    values
-        .filter_map(|it| it.to_str().ok())
-        .flat_map(|it| it.split(','))
-        .filter_map(Range::read)
-        .any(|it| {
-            let subtype = it.subtype.to_ascii_lowercase();
-            let singular = ["vnd.pgrst.object", "vnd.pgrst.object+json"];
-            it.kind.eq_ignore_ascii_case("application") && singular.contains(&&*subtype)
-        })
 }
 
 struct Range<'a> {

@@ -5,6 +5,7 @@
 
 use super::{
     head::{Head, Segment, UNRESERVED},
+    media::Media,
     preferences::{Preferences, put_respond_async},
     range,
     reply::{self, Answered, CHANNEL_ID, PRIORITY, Refusal, log_refused, put, put_no_store},
@@ -115,6 +116,7 @@ impl Asynchronous {
         let location = location(&channel_id, &id);
         let start = async {
             let priority = priority_of(head)?;
+            Media::read(head)?.expect_events()?;
             let mut query = match wanted {
                 Wanted::Query(query) => *query,
                 Wanted::Target(target) => {

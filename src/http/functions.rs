@@ -103,7 +103,8 @@ pub(super) async fn call(
         Shape::Nothing => reply::empty(StatusCode::NO_CONTENT),
         shape => {
             let one = shape == Shape::One || options.single;
-            let mut response = reply::json(StatusCode::OK, shaped(body, one));
+            let body = media.render(shaped(body, one))?;
+            let mut response = reply::json(StatusCode::OK, body);
             let content_type = media.content_type(writes.postgrest);
             response.headers_mut().insert(CONTENT_TYPE, content_type);
             response

@@ -50,7 +50,7 @@ pub(crate) fn headers(input: &[u8]) {
         }
     }
     let _ = Media::read(&head);
-    let _ = accept::is_singular(&head);
+    let _ = Media::of_write(&head);
     let _ = accept::negotiate(&head, &[("application/json", 1), ("text/event-stream", 2)]);
     if let Some(asked) = range::asked(&head) {
         let (first, rows) = (asked.first, asked.last.unwrap_or(asked.first));

@@ -1,7 +1,11 @@
 //! In which shape a caller takes rows: the media types that PostgREST's clients ask for.
 
 use super::head::Head;
-use crate::error::{Error, Kind, Result};
+use crate::{
+    error::{Error, Kind, Result},
+    wire::{csv, strip},
+};
+use bytes::Bytes;
 use http::{HeaderValue, header::ACCEPT};
 
 /// The shape of a body of rows.
@@ -11,6 +15,8 @@ pub(super) struct Media {
     pub(super) singular: bool,
     /// Members that are null are left out.
     pub(super) stripped: bool,
+    /// Comma-separated values.
+    pub(super) csv: bool,
     /// Named as PostgREST's own type of an array.
     named: bool,
 }
@@ -42,10 +48,51 @@ impl Media {
             let names = names.join(", ");
             Error::new(
                 Kind::NotAcceptable,
-                "What can be had here is application/json.",
+                "What can be had here is application/json and text/csv.",
             )
             .with_message(format!("None of these media types are available: {names}"))
         })
+    }
+
+    /// The shape in which a write is answered. Whoever takes none that there is hears of the write
+    /// nevertheless; one object that is named among others is meant, since it refuses more writes.
+    pub(super) fn of_write(head: &Head) -> Self {
+        let values = head.headers.get_all(ACCEPT).into_iter();
+        let text = values.filter_map(|it| it.to_str().ok());
+        let known = text
+            .flat_map(|it| it.split(','))
+            .filter_map(|it| Self::named(it.trim()));
+        let known: Vec<Self> = known.collect();
+        let single = known.iter().find(|it| it.singular);
+        single.or(known.first()).copied().unwrap_or_default()
+    }
+
+    /// The body as it is wanted: without its nulls, or as another type.
+    ///
+    /// # Errors
+    /// `Internal` if it is no JSON.
+    pub(super) fn render(self, body: Bytes) -> Result<Bytes> {
+        Ok(match (self.csv, self.stripped) {
+            (true, _) if body.first() == Some(&b'[') => csv::from_rows(&body)?.into(),
+            (true, _) => csv::from_rows(&[b"[", &*body, b"]"].concat())?.into(),
+            (false, true) => strip::nulls(&body),
+            (false, false) => body,
+        })
+    }
+
+    /// Refuses what rows cannot come as on a channel.
+    ///
+    /// # Errors
+    /// `NotAcceptable`
+    pub(super) fn expect_events(self) -> Result<()> {
+        match self.csv {
+            false => Ok(()),
+            true => Err(Error::new(
+                Kind::NotAcceptable,
+                "Rows come on a channel as JSON only; ask for text/csv without a Request-Id.",
+            )
+            .with_message("None of these media types are available: text/csv")),
+        }
     }
 
     fn named(range: &str) -> Option<Self> {
@@ -57,13 +104,18 @@ impl Media {
             "application/vnd.pgrst.object" | "application/vnd.pgrst.object+json" => Some(Self {
                 singular: true,
                 stripped,
-                named: false,
+                ..Self::default()
+            }),
+            "text/csv" => Some(Self {
+                csv: true,
+                ..Self::default()
             }),
             "application/vnd.pgrst.array" | "application/vnd.pgrst.array+json" => Some(Self {
                 singular: false,
                 stripped,
                 // Without nulls to strip it is plain JSON.
                 named: stripped,
+                csv: false,
             }),
             _ => None,
         }
@@ -71,6 +123,9 @@ impl Media {
 
     /// The content type; PostgREST names the character set of JSON, which has only one.
     pub(super) fn content_type(self, as_postgrest: bool) -> HeaderValue {
+        if self.csv {
+            return HeaderValue::from_static("text/csv; charset=utf-8");
+        }
         HeaderValue::from_static(match (self.singular, self.stripped, self.named) {
             (true, true, _) => "application/vnd.pgrst.object+json;nulls=stripped; charset=utf-8",
             (true, false, _) => "application/vnd.pgrst.object+json; charset=utf-8",
@@ -143,6 +198,7 @@ mod tests {
         );
         let stripped = read("application/vnd.pgrst.array+json;nulls=stripped").unwrap();
         assert!(stripped.stripped && !stripped.singular);
+        assert!(read("text/csv; version=1").unwrap().csv);
         assert_eq!(read("text/html, */*").unwrap(), Media::default());
         let refused = read("application/unicorn").unwrap_err();
         assert_eq!(refused.kind(), Kind::NotAcceptable);

@@ -14,11 +14,10 @@ use super::{
 };
 use crate::{
     config::{Api, WriteAnswer},
-    error::Result,
+    error::{Error, Kind, Result},
     identity::{Caller, Identity},
     postgres::Database,
     query::{Query, Shape},
-    wire::strip,
 };
 use bytes::Bytes;
 use http::{
@@ -101,6 +100,9 @@ pub(super) async fn answer(
         return Err(refusal.with(CONTENT_RANGE, &content_range));
     }
     media.admits(listing.rows)?;
+    if media.csv && (query.includes() || query.has_keys()) {
+        return Err(not_as_csv().into());
+    }
     let listed = match query.has_keys() {
         true => {
             keys::beside(
@@ -119,7 +121,7 @@ pub(super) async fn answer(
         false => {
             let mut shape = media;
             shape.singular |= one;
-            shaped(listed, shape, query.includes() || query.has_keys())
+            shaped(listed, shape, query.includes() || query.has_keys())?
         }
     };
     let mut response = reply::json(status, body);
@@ -127,7 +129,7 @@ pub(super) async fn answer(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, media.content_type(reads.as_postgrest));
     let name = utf8_percent_encode(&query.resource().name, UNRESERVED).to_string();
-    if reads.as_postgrest {
+    if reads.as_postgrest && query.call().is_none() {
         put(headers, CONTENT_LOCATION, &canonical(&name, &head.query));
     }
     if let Some(next) = &listing.next {
@@ -142,16 +144,20 @@ pub(super) async fn answer(
 }
 
 /// A list in the shape that the caller takes.
-fn shaped(body: Bytes, media: Media, is_object: bool) -> Bytes {
+fn shaped(body: Bytes, media: Media, is_object: bool) -> Result<Bytes> {
     let body = match media.singular && !is_object {
         // The one element of the array.
         true => body.slice(1..body.len() - 1),
         false => body,
     };
-    match media.stripped {
-        true => strip::nulls(&body),
-        false => body,
-    }
+    media.render(body)
+}
+
+fn not_as_csv() -> Error {
+    Error::new(
+        Kind::NotAcceptable,
+        "Rows of several resources are no table; ask for application/json.",
+    )
 }
 
 /// What a list is the answer to, by one text for all ways to ask for it: its parameters sorted.
@@ -219,21 +225,23 @@ pub(super) async fn item(
             .accept(&head, &preferences, &identity, id, Wanted::Target(&target))
             .await;
     }
+    let wanted = conditions::if_match(&head)?;
     let unless = conditions::if_none_match(&head)?;
     let access = reads.database.access(&identity.role).await?;
     let query = target.query(&access, &head.query)?;
     let item = reads.database.item(&identity, &query).await?;
+    // `*` wants the row to be there, as it is.
+    if let Some(tags) = wanted.filter(|it| !it.is_empty())
+        && !tags.iter().any(|it| Some(&**it) == item.etag.as_deref())
+    {
+        let detail = "The row is in another state than If-Match names.";
+        return Err(Error::new(Kind::PreconditionFailed, detail).into());
+    }
     let known = unless.is_some_and(|it| it.matches(item.etag.as_deref()));
     let mut response = match known {
         true => reply::empty(StatusCode::NOT_MODIFIED),
         false => {
-            let mut response = reply::json(
-                StatusCode::OK,
-                match media.stripped {
-                    true => strip::nulls(&item.body),
-                    false => item.body,
-                },
-            );
+            let mut response = reply::json(StatusCode::OK, media.render(item.body)?);
             let content_type = media.content_type(reads.as_postgrest);
             response.headers_mut().insert(CONTENT_TYPE, content_type);
             response

@@ -132,6 +132,12 @@ impl Refusal {
         self
     }
 
+    /// Says that the caller came without a token.
+    pub(super) fn of_nobody(mut self) -> Self {
+        self.0.error = self.0.error.of_nobody();
+        self
+    }
+
     /// Says where what stands in the way can be looked at.
     pub(super) fn at(mut self, location: &str) -> Self {
         put(&mut self.0.headers, LOCATION, location);
@@ -216,7 +222,7 @@ pub(super) fn log_refused(error: &Error, what: &'static str) {
 /// The challenge of a 401 (RFC 6750 section 3): no error code where no token was sent.
 fn challenge(kind: Kind) -> HeaderValue {
     HeaderValue::from_static(match kind {
-        Kind::TokenMissing => "Bearer realm=\"rowcast\"",
+        Kind::TokenMissing | Kind::PermissionDenied => "Bearer realm=\"rowcast\"",
         Kind::TokenExpired => {
             "Bearer realm=\"rowcast\", error=\"invalid_token\", error_description=\"The token has expired\""
         }

@@ -6,8 +6,11 @@ use super::{
     reply::{self, Answered, Refusal, Response},
 };
 use crate::error::{Error, Kind};
-use http::{HeaderValue, Method, StatusCode, header::ALLOW};
-use std::{convert::Infallible, sync::Arc};
+use http::{
+    HeaderValue, Method, StatusCode,
+    header::{ALLOW, AUTHORIZATION},
+};
+use std::{convert::Infallible, str::FromStr, sync::Arc};
 use warp::{Filter, Rejection, Reply, filters::BoxedFilter, path::Peek};
 
 /// The first of these that takes a request answers it. Halved again and again, so that a request
@@ -39,13 +42,30 @@ pub(super) fn with<T: Send + Sync + 'static>(
 pub(super) fn boxed(
     route: impl Filter<Extract = (Answered,), Error = Rejection> + Clone + Send + Sync + 'static,
 ) -> BoxedFilter<(Response,)> {
+    let has_token = warp::header::optional::<Redacted>(AUTHORIZATION.as_str());
+    let has_token = has_token.map(|it: Option<Redacted>| it.is_some());
     route
-        .map(|answered: Answered| answered.into_response())
+        .and(has_token)
+        .map(|answered: Answered, has_token: bool| match answered {
+            Err(refusal) if !has_token => refusal.of_nobody().into_response(),
+            answered => answered.into_response(),
+        })
         .boxed()
 }
 
+/// A header of which only matters whether it is there.
+struct Redacted;
+
+impl FromStr for Redacted {
+    type Err = Infallible;
+
+    fn from_str(_: &str) -> Result<Self, Infallible> {
+        Ok(Self)
+    }
+}
+
 /// What a path does with every method that no route before took: it says which ones it takes, by a
-/// 405, or by a 204 to `OPTIONS`, which asks for that.
+/// 405, or by a 200 to `OPTIONS`, which asks for that.
 pub(super) fn otherwise(
     path: impl Filter<Extract = (), Error = Rejection> + Clone + Send + Sync + 'static,
     methods: &'static str,
@@ -99,12 +119,12 @@ fn unknown() -> Error {
     let error = Error::new(Kind::RouteUnknown, "There is nothing at this path.");
     error
         .with_message("Invalid path specified in request URL")
-        .with_hint("Resources are at /{resource} and /{resource}/{id}.")
+        .explained(" Resources are at /{resource} and /{resource}/{id}.")
 }
 
 fn other_method(method: Method, methods: &'static str) -> Response {
     if method == Method::OPTIONS {
-        let mut response = reply::empty(StatusCode::NO_CONTENT);
+        let mut response = reply::empty(StatusCode::OK);
         let headers = response.headers_mut();
         headers.insert(ALLOW, HeaderValue::from_static(methods));
         return response;

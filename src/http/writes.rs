@@ -3,14 +3,14 @@
 //! A handler here announces nothing: it commits, and the feed hears of that.
 
 use super::{
-    accept,
     actions::action,
     body::Body,
     conditions,
     credentials::Callers,
     head::{Head, Segment, UNRESERVED},
+    media::Media,
     preferences::{Followed, Handling, Missing, Preferences, Resolution, Return, Transaction},
-    reply::{self, Answered, IDEMPOTENCY_REPLAYED, Response, put, put_etag, put_position},
+    reply::{self, Answered, IDEMPOTENCY_REPLAYED, put, put_etag, put_position},
 };
 use crate::{
     catalog::Access,
@@ -71,10 +71,12 @@ impl Writes {
     pub(super) async fn begin(&self, head: &Head) -> Result<Call> {
         let identity = self.callers.caller(head)?.identity;
         let (preferences, options) = self.shape(head)?;
+        let media = Media::of_write(head);
         Ok(Call {
             access: self.database.access(&identity.role).await?,
             identity,
             preferences,
+            media,
             options,
         })
     }
@@ -85,7 +87,7 @@ impl Writes {
         if preferences.transaction == Some(Transaction::Rollback) && !self.tx_rollback {
             preferences.transaction = None;
         }
-        let single = accept::is_singular(head);
+        let single = Media::of_write(head).singular;
         let rows_max = preferences.max_affected;
         let strict = preferences.handling == Some(Handling::Strict);
         let options = WriteOptions {
@@ -165,6 +167,7 @@ pub(super) struct Call {
     pub(super) access: Arc<Access>,
     identity: Arc<Identity>,
     preferences: Preferences,
+    media: Media,
     pub(super) options: WriteOptions,
 }
 
@@ -183,7 +186,7 @@ pub(super) async fn create(
     let action = action(&head, &[resource.raw()], &body)?;
     let keyed = write.as_ref().is_ok_and(Write::resolves_duplicates);
     let written = writes.run(&call, action, write).await?;
-    Ok(call.answer(written, &name, Followed::Create { keyed }))
+    call.answer(written, &name, Followed::Create { keyed })
 }
 
 /// `PATCH /{resource}/{id}`
@@ -201,7 +204,7 @@ pub(super) async fn update(
     let write = Write::update(&call.access, &name, id.raw(), &head.query, &body, options);
     let action = action(&head, &[resource.raw(), id.raw()], &body)?;
     let written = writes.run(&call, action, write).await?;
-    Ok(call.answer(written, &name, Followed::Update))
+    call.answer(written, &name, Followed::Update)
 }
 
 /// `PUT /{resource}/{id}`
@@ -219,7 +222,7 @@ pub(super) async fn replace(
     let write = Write::replace(&call.access, &name, id.raw(), &head.query, &body, options);
     let action = action(&head, &[resource.raw(), id.raw()], &body)?;
     let written = writes.run(&call, action, write).await?;
-    Ok(call.answer(written, &name, Followed::Replace))
+    call.answer(written, &name, Followed::Replace)
 }
 
 /// `DELETE /{resource}/{id}`
@@ -235,7 +238,7 @@ pub(super) async fn delete(
     let write = Write::delete(&call.access, &name, id.raw(), &head.query, options);
     let action = action(&head, &[resource.raw(), id.raw()], b"")?;
     let written = writes.run(&call, action, write).await?;
-    Ok(call.answer(written, &name, Followed::Delete))
+    call.answer(written, &name, Followed::Delete)
 }
 
 /// `PUT /{resource}?{key}`
@@ -252,7 +255,7 @@ pub(super) async fn replace_matching(
     let write = Write::replace_matching(&call.access, &name, &head.query, &body, options);
     let action = action(&head, &[resource.raw()], &body)?;
     let written = writes.run(&call, action, write).await?;
-    Ok(call.answer(written, &name, Followed::Replace))
+    call.answer(written, &name, Followed::Replace)
 }
 
 /// `PATCH /{resource}?{filters}`
@@ -270,7 +273,7 @@ pub(super) async fn update_matching(
     let write = Write::update_matching(&call.access, &name, &head.query, &body, options);
     let action = action(&head, &[resource.raw()], &body)?;
     let written = writes.run(&call, action, write).await?;
-    Ok(call.answer(written, &name, Followed::Update))
+    call.answer(written, &name, Followed::Update)
 }
 
 /// `DELETE /{resource}?{filters}`
@@ -286,24 +289,26 @@ pub(super) async fn delete_matching(
     let write = Write::delete_matching(&call.access, &name, &head.query, options);
     let action = action(&head, &[resource.raw()], b"")?;
     let written = writes.run(&call, action, write).await?;
-    Ok(call.answer(written, &name, Followed::Delete))
+    call.answer(written, &name, Followed::Delete)
 }
 
 impl Call {
-    fn answer(&self, written: Written, resource: &str, followed: Followed) -> Response {
+    fn answer(&self, written: Written, resource: &str, followed: Followed) -> Answered {
         let status = self.status(&written, followed);
         let body = written.body.map(|body| match self.preferences.answer {
             _ if self.options.single => as_object(body),
             Some(Return::Representation) => as_array(body),
             _ => body,
         });
+        let body = body.map(|it| self.media.render(it)).transpose()?;
         let mut response = match body {
             Some(body) => reply::json(status, body),
             None => reply::empty(status),
         };
         let headers = response.headers_mut();
-        if self.options.single && headers.contains_key(CONTENT_TYPE) {
-            headers.insert(CONTENT_TYPE, accept::SINGULAR);
+        if headers.contains_key(CONTENT_TYPE) {
+            let content_type = self.media.content_type(self.options.postgrest);
+            headers.insert(CONTENT_TYPE, content_type);
         }
         if let Some(position) = &written.position {
             put_position(headers, position);
@@ -334,7 +339,7 @@ impl Call {
             put(headers, IDEMPOTENCY_REPLAYED, "true");
         }
         self.preferences.put_applied(headers, followed);
-        response
+        Ok(response)
     }
 
     fn status(&self, written: &Written, followed: Followed) -> StatusCode {

@@ -12,7 +12,7 @@ use super::{
     sql,
 };
 use crate::{
-    catalog::Resource,
+    catalog::{Resource, Tenancy},
     error::{Error, Kind, Result},
     identity::Identity,
     query::Query,
@@ -212,7 +212,11 @@ fn render(query: &Query, identity: &Identity, via: Via) -> Result<Statement> {
     Ok(Statement {
         rendered,
         encoder,
-        speech: speech(&query.resource),
+        // What a function says is the application's word.
+        speech: match query.call() {
+            Some(_) => Speech::Open,
+            None => speech(&query.resource),
+        },
     })
 }
 
@@ -278,10 +282,11 @@ fn related(query: &Query, identity: &Identity) -> Result<VecDeque<Included>> {
     parts.collect()
 }
 
-/// A view's expressions run on rows that the caller may not see, before the fence can hold them back,
+/// A view's expressions run on rows of others, if there are any, before the fence can hold them back,
 /// and their errors quote values.
 pub(super) fn speech(resource: &Resource) -> Speech {
-    match resource.is_stored() {
+    let alone = resource.tenancy == Tenancy::Single && !resource.restricted;
+    match resource.is_stored() || alone {
         true => Speech::Open,
         false => Speech::Guarded,
     }

@@ -13,6 +13,8 @@ pub(super) struct Scanner<'a> {
     /// What the text is, in PostgREST's words.
     kind: &'static str,
     text: &'a str,
+    /// The text as the caller wrote it, where more was put before it.
+    shown: &'a str,
     at: usize,
 }
 
@@ -23,8 +25,14 @@ impl<'a> Scanner<'a> {
             parameter,
             kind,
             text,
+            shown: text,
             at: 0,
         }
+    }
+
+    /// The same, of which errors show this text only.
+    pub(super) fn showing(self, shown: &'a str) -> Self {
+        Self { shown, ..self }
     }
 
     /// What is left.
@@ -185,9 +193,20 @@ impl<'a> Scanner<'a> {
         )
         .with_message(format!(
             "\"failed to parse {} ({})\" (line 1, column {position})",
-            self.kind, self.text
+            self.kind, self.shown
         ))
-        .with_details(format!("unexpected {unexpected} expecting {what}"))
+        .with_details(format!("unexpected {unexpected} expecting {}", named(what)))
+    }
+}
+
+/// What is expected, in PostgREST's words where it has some.
+fn named(what: &str) -> &str {
+    match what {
+        "a column's name" => "field name (* or [a..z0..9_$])",
+        "a column's name, and or or" => {
+            "field name (* or [a..z0..9_$]), negation operator (not) or logic operator (and, or)"
+        }
+        what => what,
     }
 }
 

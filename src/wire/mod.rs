@@ -1,6 +1,7 @@
 //! Every JSON shape and header a caller sees; the only place that encodes for callers.
 
 pub mod answer;
+pub mod csv;
 pub mod event;
 mod events;
 pub mod problem;

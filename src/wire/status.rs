@@ -8,6 +8,9 @@ use http::StatusCode;
 /// raised, the SQLSTATE says more than the kind; the table is PostgREST's.
 pub fn status_of(error: &Error) -> StatusCode {
     let kind = error.kind();
+    if error.wants_token() {
+        return StatusCode::UNAUTHORIZED;
+    }
     let Some(fault) = error.database().filter(|_| !kind.is_internal()) else {
         return status(kind);
     };

@@ -109,6 +109,24 @@ begin
 end
 $$;
 
+create function full_label(books) returns text
+language sql stable as $$select $1.title || ' (' || $1.pages || ')'$$;
+
+create function is_thick(books) returns boolean
+language sql immutable as 'select $1.pages > 200';
+
+create function sequel_of(books) returns setof books
+language sql stable rows 1 as 'select * from books where id = $1.id + 1';
+
+create function first_author(books) returns authors
+language sql stable as 'select * from authors where id = $1.author_id';
+
+create function cheap(publishers) returns setof books
+language sql stable as 'select * from books where publisher_id = $1.id and price < 10';
+
+create function members(cards) returns setof members
+language sql stable rows 1 as 'select * from members where id = $1.member_id - 1';
+
 insert into publishers values (1, 'North', 'Norway'), (2, 'South', 'Spain'), (3, 'Idle', null);
 insert into authors values
     (1, 'Ada', '1815-12-10', 9.5, true, '{math,poetry}', '{"city": "London", "zip": {"code": "W1", "no": 7}}'),

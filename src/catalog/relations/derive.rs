@@ -193,7 +193,7 @@ fn joins(
                 columns,
                 ..
             } => Some((constraint.clone(), columns.clone())),
-            Link::Join { .. } => None,
+            Link::Join { .. } | Link::Computed { .. } => None,
         };
         for near in &keys {
             for far in &keys {
@@ -252,6 +252,8 @@ fn compared(resources: &HashMap<Oid, &Resource>, a: &Relation, b: &Relation) -> 
                 columns: other_columns,
             },
         ) => (side, constraint, columns).cmp(&(other_side, other, other_columns)),
+        // Functions are found by another way, and come behind.
+        (Link::Computed { .. }, _) | (_, Link::Computed { .. }) => Ordering::Equal,
         (Link::Key { .. }, Link::Join { .. }) => Ordering::Less,
         (Link::Join { .. }, Link::Key { .. }) => Ordering::Greater,
         (

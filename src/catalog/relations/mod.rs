@@ -47,6 +47,17 @@ pub enum Link {
         /// Indices into the columns of the target and of the join table.
         far: Vec<(usize, usize)>,
     },
+    /// What a function says: it takes a row of the origin and gives rows of the target.
+    Computed {
+        /// The function's schema.
+        schema: Arc<str>,
+        /// Its name.
+        function: Arc<str>,
+        /// Whether it gives a set of rows; otherwise one, which may be null.
+        is_set: bool,
+        /// Whether it gives one row at most.
+        to_one: bool,
+    },
 }
 
 /// On which side of a relation its foreign key is. The order is that in which candidates are told.
@@ -66,6 +77,7 @@ impl Relation {
         match &self.link {
             Link::Key { side, .. } => *side != Side::There,
             Link::Join { .. } => false,
+            Link::Computed { to_one, .. } => *to_one,
         }
     }
 
@@ -81,15 +93,19 @@ impl Relation {
                 [pair] => Some(*pair),
                 _ => None,
             },
-            Link::Join { .. } => None,
+            Link::Join { .. } | Link::Computed { .. } => None,
         }
     }
 
     fn side(&self) -> Option<Side> {
         match &self.link {
             Link::Key { side, .. } => Some(*side),
-            Link::Join { .. } => None,
+            Link::Join { .. } | Link::Computed { .. } => None,
         }
+    }
+
+    fn is_computed(&self, name: &str) -> bool {
+        matches!(&self.link, Link::Computed { function, .. } if **function == *name)
     }
 
     fn is_constraint(&self, name: &str) -> bool {
@@ -123,13 +139,16 @@ impl Candidate<'_> {
                 let table = self.catalog.relation(*table);
                 table.is_some_and(|it| *it.name == *name)
             }
-            Link::Key { .. } => false,
+            Link::Key { .. } | Link::Computed { .. } => false,
         }
     }
 
     /// Whether `target`, as a query writes it, can mean this relation. Of a tree, the table's name
     /// means the rows that refer here, and the column's name the row referred to.
     fn is_meant(&self, target: &str, hint: Option<&str>) -> bool {
+        if matches!(self.relation.link, Link::Computed { .. }) {
+            return false;
+        }
         let named = *self.target.name == *target;
         let side = self.relation.side();
         match (self.relation.is_self(), hint) {
@@ -161,6 +180,7 @@ impl Candidate<'_> {
         let by = match &self.relation.link {
             Link::Key { constraint, .. } => constraint.clone(),
             Link::Join { table, .. } => self.name_of(*table),
+            Link::Computed { function, .. } => function.clone(),
         };
         format!("'{}!{by}'", self.target.name)
     }
@@ -215,6 +235,8 @@ impl Candidate<'_> {
                 );
                 ("many-to-many", relationship)
             }
+            // By its own name, it is never one of several.
+            Link::Computed { function, .. } => ("computed", function.to_string()),
         };
         json!({
             "cardinality": cardinality,
@@ -244,6 +266,10 @@ pub(super) fn find(
             })
         })
     };
+    // A function goes before the keys that it may be meant to replace.
+    if let Some(it) = candidates().find(|it| it.relation.is_computed(target)) {
+        return Ok(it.relation.clone());
+    }
     let meant: Vec<Candidate<'_>> = candidates()
         .filter(|it| it.is_meant(target, hint))
         .collect();

@@ -36,6 +36,7 @@ fn table(relation: Oid, name: &str, columns: &[&str]) -> Resource {
         row_security: false,
         restricted: false,
         secured_by: Vec::new(),
+        computed: Vec::new(),
         visibility_depends_on: Vec::new(),
         updated_at: None,
         announce: Announce::Rows,
@@ -110,6 +111,7 @@ fn found(origin: Oid, target: &str, hint: Option<&str>) -> Option<(Oid, &'static
     let relation = catalog.relation_to(origin, target, hint).ok()?;
     let link = match &relation.link {
         Link::Join { .. } => "through",
+        Link::Computed { .. } => "computed",
         Link::Key { side, .. } => match side {
             Side::There => "many",
             Side::Here => "one",

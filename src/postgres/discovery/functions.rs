@@ -8,10 +8,7 @@ use crate::{
     catalog::{Column, Function, Oid, Parameter, Remark, Resource, Returns, Volatility, oid},
     config::{Config, TenancyMode},
 };
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 /// The functions that are exposed: in single tenancy all of the schemas, else those that the settings
 /// name, because a function sees whatever its role sees, of whichever organization.
@@ -21,11 +18,6 @@ pub(super) fn exposed(
     resources: &HashMap<Oid, Arc<Resource>>,
     remarks: &mut Vec<Remark>,
 ) -> Vec<Function> {
-    let named: HashSet<&str> = config.api.functions.iter().map(String::as_str).collect();
-    let single = config.tenancy.tenancy == TenancyMode::Single;
-    let is_named = |row: &FunctionRow| {
-        named.contains(&*row.name) || named.contains(&*format!("{}.{}", row.schema, row.name))
-    };
     for name in &config.api.functions {
         let meant = |row: &&FunctionRow| {
             *row.name == **name || format!("{}.{}", row.schema, row.name) == *name
@@ -43,9 +35,7 @@ pub(super) fn exposed(
     let mut schemas: HashMap<&str, &str> = HashMap::new();
     let mut functions = Vec::new();
     for row in &found.functions {
-        // What an extension brings along is called by those who mean it.
-        let open = single && !row.of_extension;
-        if row.is_generic || !(open || is_named(row)) {
+        if !is_open(config, row) {
             continue;
         }
         // Of two functions of one name in two schemas, the first schema's count.
@@ -54,6 +44,15 @@ pub(super) fn exposed(
         }
     }
     functions
+}
+
+/// Whether a function may be used at all.
+pub(super) fn is_open(config: &Config, row: &FunctionRow) -> bool {
+    // What an extension brings along is called by those who mean it.
+    let single = config.tenancy.tenancy == TenancyMode::Single && !row.of_extension;
+    let is_it =
+        |name: &String| **name == *row.name || **name == *format!("{}.{}", row.schema, row.name);
+    !row.is_generic && (single || config.api.functions.iter().any(is_it))
 }
 
 fn function(found: &Found, row: &FunctionRow, resources: &HashMap<Oid, Arc<Resource>>) -> Function {

@@ -4,6 +4,7 @@
 //! rows. Decides nothing about callers: that is [`Access`]'s business.
 
 mod columns;
+mod computed;
 mod functions;
 mod rows;
 mod tenancy;
@@ -97,9 +98,11 @@ impl<'a> Discovery<'a> {
                 Some(self.resource(*index, tenancy))
             })
             .collect();
-        let resources = restricted(resources);
+        let mut resources = restricted(resources);
         self.warn(&resources);
-        let relations = relations::derive(&resources, &self.related());
+        computed::columns(self.config, &self.found, &mut resources);
+        let mut relations = relations::derive(&resources, &self.related());
+        computed::relations(self.config, &self.found, &resources, &mut relations);
         let Self {
             config,
             found,
@@ -262,6 +265,7 @@ impl<'a> Discovery<'a> {
             row_security: relation.row_security || !secured.is_empty(),
             restricted: false,
             secured_by: secured,
+            computed: Vec::new(),
             visibility_depends_on: depends,
             updated_at: settings
                 .and_then(|it| it.updated_at.as_ref())

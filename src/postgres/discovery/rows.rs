@@ -77,6 +77,10 @@ pub(super) struct FunctionRow {
     pub(super) volatility: String,
     pub(super) returns_set: bool,
     pub(super) returns: Oid,
+    /// The relation of which it takes a row, and nothing else.
+    pub(super) takes: Option<Oid>,
+    /// It promises one row (`rows 1`).
+    pub(super) returns_one: bool,
     /// The relation of the row type that it returns.
     pub(super) relation: Option<Oid>,
     /// The types of all arguments, those that it returns among them.
@@ -332,6 +336,8 @@ fn function(row: &Row) -> FunctionRow {
         volatility: row.get("volatility"),
         returns_set: row.get("returns_set"),
         returns: row.get("returns"),
+        takes: row.get("takes_relation"),
+        returns_one: row.get("returns_one"),
         relation: row.get("returns_relation"),
         types: row.get("argument_types"),
         names: row.get("argument_names"),

@@ -27,7 +27,9 @@ pub(super) fn is_harmless(resource: &Resource, condition: &Condition) -> bool {
                 | Check::Quantified(Operator::Eq, ..)
                 | Check::Compare(Operator::IsDistinct, _) => column.leakproof_equality,
                 // The columns of a view may be expressions, which can fail.
-                Check::Is(_) => resource.is_stored(),
+                Check::Is(_) => {
+                    resource.is_stored() && resource.computed_at(place.column).is_none()
+                }
                 _ => false,
             }
         }
@@ -152,16 +154,19 @@ fn append_language(writer: &mut Writer, check: &Check) {
 
 /// Appends a value of the row called `alias`.
 pub(super) fn place(writer: &mut Writer, alias: &str, resource: &Resource, place: &Place) {
-    let column = &resource.columns[place.column];
     if place.path.is_empty() {
-        writer.column(alias, column);
+        value(writer, alias, resource, place.column);
         return;
     }
     // In parentheses: the arrows bind less tightly than a cast.
     writer.sql("(");
-    match column.type_.base().oid {
-        oid::JSON | oid::JSONB => writer.column(alias, column),
-        _ => writer.sql("to_jsonb(").column(alias, column).sql(")"),
+    match resource.at(place.column).type_.base().oid {
+        oid::JSON | oid::JSONB => value(writer, alias, resource, place.column),
+        _ => {
+            writer.sql("to_jsonb(");
+            value(writer, alias, resource, place.column);
+            writer.sql(")");
+        }
     };
     for step in &place.path {
         writer.sql(if step.text { "->>" } else { "->" });
@@ -171,6 +176,24 @@ pub(super) fn place(writer: &mut Writer, alias: &str, resource: &Resource, place
         };
     }
     writer.sql(")");
+}
+
+/// Appends a column of the row called `alias`, or what a function computes of the row.
+fn value(writer: &mut Writer, alias: &str, resource: &Resource, index: usize) {
+    match resource.computed_at(index) {
+        None => {
+            writer.column(alias, resource.at(index));
+        }
+        Some(computed) => {
+            writer
+                .sql(&super::identifier(&computed.schema))
+                .sql(".")
+                .sql(&super::identifier(&computed.column.name))
+                .sql("(")
+                .row(alias, resource)
+                .sql(")");
+        }
+    }
 }
 
 /// Appends an operator, by its schema where that of the type's equality is another than PostgreSQL's.

@@ -9,7 +9,7 @@
 //! so a relation shows, counts and tells nothing of another organization's rows.
 
 use super::{
-    Writer, fence,
+    Writer, fence, identifier,
     select::{self, Labels},
 };
 use crate::{
@@ -55,10 +55,22 @@ impl<'a> Parent<'a> {
 
     /// Appends the join from which columns that stand among the row's own come, as `c1`, `c2`, … of
     /// `rows`: of one row, or each as an array of all rows' values.
-    pub(super) fn join(self, writer: &mut Writer, embed: &Embedding, rows: &str) -> Result<()> {
+    /// `parts` says that they are yet to be grouped.
+    pub(super) fn join(
+        self,
+        writer: &mut Writer,
+        embed: &Embedding,
+        rows: &str,
+        parts: bool,
+    ) -> Result<()> {
         writer.sql(" left join lateral (");
         if embed.relation.is_to_one() {
-            self.rows(writer, embed, Labels::Numbers)?;
+            let labels = if parts {
+                Labels::Parts
+            } else {
+                Labels::Numbers
+            };
+            self.rows(writer, embed, labels)?;
         } else {
             let all = writer.alias('r');
             writer.sql("select ");
@@ -70,7 +82,11 @@ impl<'a> Parent<'a> {
                     .sql(&all)
                     .sql(".")
                     .sql(&column)
-                    .sql("), '[]') as ")
+                    .sql(if parts {
+                        "), '[]')::text as "
+                    } else {
+                        "), '[]') as "
+                    })
                     .sql(&column);
             });
             writer.sql(" from (");
@@ -98,7 +114,8 @@ impl<'a> Parent<'a> {
     /// A comparison of keys that could fail meets no row from outside, see [`fence::Row::guard`].
     fn guarded(self, writer: &mut Writer, embed: &Embedding, exists: bool) -> Result<()> {
         let columns = &self.query.resource.columns;
-        let harmless = here(embed).all(|it| columns[it].leakproof_equality);
+        let harmless =
+            here(embed).is_some_and(|mut it| it.all(|(here, _)| columns[*here].leakproof_equality));
         if harmless {
             return self.exists(writer, embed, exists);
         }
@@ -123,7 +140,7 @@ impl<'a> Parent<'a> {
         } else {
             "not exists (select"
         });
-        self.from(writer, embed, &alias, &[])?;
+        self.from(writer, embed, &alias, &[], false)?;
         // Which rows there are matters to whether there is one only if none or some are passed over.
         let query = &embed.query;
         if query.limit == Some(0) || query.offset > 0 {
@@ -139,7 +156,7 @@ impl<'a> Parent<'a> {
         let alias = writer.alias('e');
         writer.sql("(select ");
         select::ordered(writer, &embed.query, &alias, order);
-        self.from(writer, embed, &alias, &[])?;
+        self.from(writer, embed, &alias, &[], false)?;
         select::cut(writer, &embed.query);
         self.only_one(writer, embed);
         writer.sql(")");
@@ -149,7 +166,8 @@ impl<'a> Parent<'a> {
     /// What is related to one row is one row; only a view could show more, whatever its keys say.
     fn only_one(self, writer: &mut Writer, embed: &Embedding) {
         let is_cut = embed.query.limit.is_some();
-        if embed.relation.is_to_one() && !is_cut && !embed.query.resource.is_stored() {
+        let surely = embed.query.resource.is_stored() && here(embed).is_some();
+        if embed.relation.is_to_one() && !is_cut && !surely {
             writer.sql(" limit 1");
         }
     }
@@ -163,11 +181,16 @@ impl<'a> Parent<'a> {
             alias: &alias,
             organization: self.organization,
         };
+        let parts = labels == Labels::Parts;
+        if query.is_grouped() && !parts {
+            return select::grouped(writer, rows, labels, |writer, spreads| {
+                self.from(writer, embed, &alias, spreads, true)
+            });
+        }
         let spreads = select::spreads(writer, query);
         writer.sql("select ");
         select::items(writer, rows, &spreads, labels)?;
-        self.from(writer, embed, &alias, &spreads)?;
-        select::group(writer, query);
+        self.from(writer, embed, &alias, &spreads, parts)?;
         select::order(writer, rows)?;
         select::cut(writer, query);
         self.only_one(writer, embed);
@@ -181,13 +204,27 @@ impl<'a> Parent<'a> {
         embed: &Embedding,
         alias: &str,
         spreads: &[(&Embedding, String)],
+        parts: bool,
     ) -> Result<()> {
         let query = &embed.query;
-        writer
-            .sql(" from ")
-            .relation(&query.resource)
-            .sql(" as ")
-            .sql(alias);
+        writer.sql(" from ");
+        match &embed.relation.link {
+            Link::Computed {
+                schema, function, ..
+            } => {
+                writer
+                    .sql(&identifier(schema))
+                    .sql(".")
+                    .sql(&identifier(function))
+                    .sql("(")
+                    .row(self.alias, &self.query.resource)
+                    .sql(")");
+            }
+            _ => {
+                writer.relation(&query.resource);
+            }
+        }
+        writer.sql(" as ").sql(alias);
         let between = embed.through.as_deref().map(|it| (it, writer.alias('j')));
         if let Some((through, name)) = &between {
             writer
@@ -202,7 +239,7 @@ impl<'a> Parent<'a> {
             organization: self.organization,
         };
         for (embed, name) in spreads {
-            rows.join(writer, embed, name)?;
+            rows.join(writer, embed, name, parts)?;
         }
         writer.sql(" where ");
         let own = (&*self.query.resource, self.alias);
@@ -217,6 +254,13 @@ impl<'a> Parent<'a> {
                 writer.sql(" and ");
                 fence::append(writer, &query.catalog, through, name, self.organization)?;
             }
+            // Of no row, PostgreSQL makes a row of nulls.
+            (Link::Computed { is_set: false, .. }, _) => {
+                writer.sql("not (").sql(alias).sql(" is null)");
+            }
+            (Link::Computed { .. }, _) => {
+                writer.sql("true");
+            }
             (Link::Join { .. }, None) => {
                 return Err(Error::internal("a join without its table"));
             }
@@ -226,13 +270,14 @@ impl<'a> Parent<'a> {
     }
 }
 
-/// The columns of the row itself that an embedding follows.
-fn here(embed: &Embedding) -> impl Iterator<Item = usize> {
-    let pairs = match &embed.relation.link {
-        Link::Key { columns, .. } => columns,
-        Link::Join { near, .. } => near,
-    };
-    pairs.iter().map(|(here, _)| *here)
+/// The columns of the row itself that an embedding follows, with those that they equal; `None`: a
+/// function takes the whole row.
+fn here(embed: &Embedding) -> Option<std::slice::Iter<'_, (usize, usize)>> {
+    match &embed.relation.link {
+        Link::Key { columns, .. } => Some(columns.iter()),
+        Link::Join { near, .. } => Some(near.iter()),
+        Link::Computed { .. } => None,
+    }
 }
 
 /// Appends that columns of two rows are equal.

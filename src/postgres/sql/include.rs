@@ -161,6 +161,7 @@ impl Ways<'_> {
                     )
                 })
             }
+            (Link::Computed { .. }, _) => Err(Error::internal("a function is not included")),
             (Link::Join { .. }, None) => Err(Error::internal("a join without its table")),
         }
     }
@@ -288,6 +289,7 @@ fn there(way: &Way) -> impl Iterator<Item = usize> {
     let columns: Vec<usize> = match &way.embed.relation.link {
         Link::Key { columns, .. } => columns.iter().map(|it| it.1).collect(),
         Link::Join { far, .. } => far.iter().map(|it| it.0).collect(),
+        Link::Computed { .. } => Vec::new(),
     };
     columns.into_iter()
 }

@@ -8,11 +8,11 @@ use super::{
 };
 use crate::{
     catalog::Resource,
-    error::Result,
+    error::{Error, Result},
     identity::OrganizationId,
     postgres::encode::{Encoding, RowEncoder},
     query::{
-        read::{NUMBER_MAX, Order, Output, Query, Source, embed::Embedding},
+        read::{NUMBER_MAX, Order, Output, Query, Source, TypeName, embed::Embedding},
         syntax::{Aggregate, Nulls},
     },
 };
@@ -28,8 +28,10 @@ pub(super) struct Item {
     pub(super) name: Arc<str>,
     /// How its value travels, where it stands in the outermost select list.
     pub(super) encoding: Encoding,
-    /// Whether it is over a group of rows.
-    is_aggregate: bool,
+    /// What it is over a group of rows: the function, and the type that its value is cast to.
+    aggregate: Option<(Aggregate, Option<TypeName>)>,
+    /// It is JSON that we made, by whose text rows can be grouped.
+    made: bool,
 }
 
 /// A query's statement, and the encoder of its rows. If the query wants entity tags, the row's `xmin`
@@ -119,7 +121,7 @@ pub(super) fn listed(
         call::append_names(writer, call);
     }
     for (embed, name) in &spreads {
-        row.join(writer, embed, name)?;
+        row.join(writer, embed, name, false)?;
     }
     let columns = items.iter().map(|it| (&*it.name, it.encoding.clone()));
     Ok(RowEncoder::new(columns))
@@ -131,31 +133,90 @@ pub(crate) fn encoder(query: &Query) -> RowEncoder {
     RowEncoder::new(items.iter().map(|it| (&*it.name, it.encoding.clone())))
 }
 
-/// Appends a query whose rows are groups. The groups are made in a subquery, since what `to_json` makes
-/// cannot be grouped by.
+/// Appends a query whose rows are groups.
 fn groups(writer: &mut Writer, row: Parent<'_>) -> Result<RowEncoder> {
-    let spreads = spreads(writer, row.query);
-    let items = self::all(row.query);
+    grouped(writer, row, Labels::None, |writer, spreads| {
+        writer.sql(" from ");
+        source(writer, row.query);
+        writer.sql(" as ").sql(row.alias);
+        if let Some(call) = row.query.call() {
+            call::append_names(writer, call);
+        }
+        for (embed, name) in spreads {
+            row.join(writer, embed, name, true)?;
+        }
+        writer.sql(" where ");
+        matching(writer, row)
+    })?;
+    Ok(encoder(row.query))
+}
+
+/// Appends a query whose rows are groups of the rows that `from` appends. Those are a subquery, in which
+/// stands what aggregates are over, and related rows as text: neither JSON nor an expression with
+/// parameters can be grouped by.
+pub(super) fn grouped(
+    writer: &mut Writer,
+    row: Parent<'_>,
+    labels: Labels,
+    from: impl FnOnce(&mut Writer, &[(&Embedding, String)]) -> Result<()>,
+) -> Result<()> {
+    let items = all(row.query);
     writer.sql("select ");
     writer.separated(", ", (1..).zip(&items), |writer, (number, item)| {
-        writer.sql(&item.encoding.select(&format!("g.c{number}")));
+        let number: usize = number;
+        let value = of_group(&format!("g.c{number}"), item);
+        match labels {
+            Labels::None => writer.sql(&item.encoding.select(&value)),
+            Labels::Names => writer
+                .sql(&value)
+                .sql(" as ")
+                .sql(&super::identifier(&item.name)),
+            Labels::Numbers | Labels::Parts => writer.sql(&format!("{value} as c{number}")),
+        };
     });
     writer.sql(" from (select ");
-    self::items(writer, row, &spreads, Labels::Numbers)?;
-    writer.sql(" from ");
-    source(writer, row.query);
-    writer.sql(" as t");
-    for (embed, name) in &spreads {
-        row.join(writer, embed, name)?;
-    }
-    writer.sql(" where ");
-    matching(writer, row)?;
-    group(writer, row.query);
-    order(writer, row)?;
-    cut(writer, row.query);
+    let spreads = spreads(writer, row.query);
+    self::items(writer, row, &spreads, Labels::Parts)?;
+    from(writer, &spreads)?;
     writer.sql(") as g");
-    let columns = items.iter().map(|it| (&*it.name, it.encoding.clone()));
-    Ok(RowEncoder::new(columns))
+    let by = (1..).zip(&items).filter(|(_, it)| it.aggregate.is_none());
+    for (place, (number, _)) in by.enumerate() {
+        let number: usize = number;
+        writer
+            .sql(if place == 0 { " group by " } else { ", " })
+            .sql(&format!("g.c{number}"));
+    }
+    for (place, it) in row.query.order.iter().enumerate() {
+        let missing = || Error::internal("groups are ordered by what they are not grouped by");
+        let number = row.query.grouped_by(it).ok_or_else(missing)? + 1;
+        writer
+            .sql(if place == 0 { " order by " } else { ", " })
+            .sql(&format!("g.c{number}"));
+        direction(writer, it);
+    }
+    cut(writer, row.query);
+    Ok(())
+}
+
+/// What an item of a group is, made of what it is over.
+fn of_group(part: &str, item: &Item) -> String {
+    let Some((function, cast)) = &item.aggregate else {
+        return match item.made {
+            true => format!("{part}::json"),
+            false => part.to_owned(),
+        };
+    };
+    let function = match function {
+        Aggregate::Sum => "sum",
+        Aggregate::Avg => "avg",
+        Aggregate::Count => "count",
+        Aggregate::Max => "max",
+        Aggregate::Min => "min",
+    };
+    match cast {
+        Some(cast) => format!("cast({function}({part}) as {})", cast.sql()),
+        None => format!("{function}({part})"),
+    }
 }
 
 /// Appends all rows of a query, whatever its page: rows of nothing, only to be counted.
@@ -177,24 +238,8 @@ pub(super) fn unpaged(
     }
 }
 
-/// Appends by what rows are grouped: by all that is not over a group.
-pub(super) fn group(writer: &mut Writer, query: &Query) {
-    if !query.is_grouped() {
-        return;
-    }
-    let items = all(query);
-    // By their place in the list: an expression with parameters is not recognised as the same.
-    let by = (1..).zip(&items).filter(|(_, it)| !it.is_aggregate);
-    for (place, (number, _)) in by.enumerate() {
-        let number: usize = number;
-        writer
-            .sql(if place == 0 { " group by " } else { ", " })
-            .sql(&number.to_string());
-    }
-}
-
 /// What the items of a select list are called.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Labels {
     /// Nothing: the encoder knows their names. They come as the encoder reads them.
     None,
@@ -202,6 +247,8 @@ pub(super) enum Labels {
     Names,
     /// `c1`, `c2`, …, whatever they are called.
     Numbers,
+    /// The same, of what is yet to be grouped: what aggregates are over, and JSON of ours as text.
+    Parts,
 }
 
 /// The embeddings whose columns stand among the row's own, with names for the joins that they come from.
@@ -219,7 +266,11 @@ pub(super) fn all(query: &Query) -> Vec<Item> {
             // Of a type that only PostgreSQL knows.
             Source::Cast(..) | Source::Aggregate { .. } => Encoding::ToJson,
         },
-        is_aggregate: it.is_aggregate(),
+        aggregate: match &it.source {
+            Source::Aggregate { function, cast, .. } => Some((*function, cast.clone())),
+            Source::Place(_) | Source::Cast(..) => None,
+        },
+        made: false,
     });
     let mut items: Vec<Item> = own.collect();
     for embed in query.embeds.iter().filter(|it| it.is_shown()) {
@@ -227,15 +278,14 @@ pub(super) fn all(query: &Query) -> Vec<Item> {
             (false, _) => items.push(Item {
                 name: embed.name.clone(),
                 encoding: Encoding::ToJson,
-                is_aggregate: false,
+                aggregate: None,
+                made: true,
             }),
-            (true, true) => items.extend(all(&embed.query).into_iter().map(|it| Item {
-                is_aggregate: false,
-                ..it
-            })),
+            (true, true) => items.extend(all(&embed.query)),
             (true, false) => items.extend(all(&embed.query).into_iter().map(|it| Item {
                 encoding: Encoding::ToJson,
-                is_aggregate: false,
+                aggregate: None,
+                made: true,
                 ..it
             })),
         }
@@ -262,7 +312,7 @@ pub(super) fn items(
             Labels::Names => {
                 writer.sql(" as ").sql(&super::identifier(&output.name));
             }
-            Labels::Numbers => {
+            Labels::Numbers | Labels::Parts => {
                 writer.sql(" as c").sql(&place.to_string());
             }
         }
@@ -270,12 +320,13 @@ pub(super) fn items(
     // Outside of the outermost list PostgreSQL makes JSON of the whole row.
     let value = |writer: &mut Writer, item: &Item, write: &dyn Fn(&mut Writer)| match labels {
         Labels::None => encoded(writer, &item.encoding, write),
-        Labels::Names | Labels::Numbers => write(writer),
+        Labels::Names | Labels::Numbers | Labels::Parts => write(writer),
     };
+    let parts = labels == Labels::Parts;
     for own in &row.query.outputs {
         item(writer, &mut |writer, it| {
             value(writer, it, &|writer| {
-                output(writer, row.alias, &row.query.resource, own);
+                output(writer, row.alias, &row.query.resource, own, parts);
             });
         });
     }
@@ -283,7 +334,10 @@ pub(super) fn items(
         let joined = spreads.iter().find(|(it, _)| std::ptr::eq(*it, embed));
         let Some((_, name)) = joined else {
             let mut written = Ok(());
-            item(writer, &mut |writer, _| written = row.value(writer, embed));
+            item(writer, &mut |writer, _| {
+                written = row.value(writer, embed);
+                writer.sql(if parts { "::text" } else { "" });
+            });
             written?;
             continue;
         };
@@ -311,42 +365,28 @@ fn encoded(writer: &mut Writer, encoding: &Encoding, value: impl FnOnce(&mut Wri
     }
 }
 
-/// Appends the value of a member of the row called `alias`.
-fn output(writer: &mut Writer, alias: &str, resource: &Resource, output: &Output) {
-    let cast = |writer: &mut Writer, at, to: Option<&str>| {
+/// Appends the value of a member of the row called `alias`; of an aggregate, what it is over.
+fn output(writer: &mut Writer, alias: &str, resource: &Resource, output: &Output, parts: bool) {
+    let cast = |writer: &mut Writer, at, to: Option<&TypeName>| {
         writer.sql(if to.is_some() { "cast(" } else { "" });
         place(writer, alias, resource, at);
         if let Some(to) = to {
-            writer.sql(" as ").sql(to).sql(")");
+            writer.sql(" as ").sql(to.sql()).sql(")");
         }
     };
+    debug_assert!(
+        parts || !output.is_aggregate(),
+        "an aggregate without a group"
+    );
     match &output.source {
         Source::Place(at) => cast(writer, at, None),
-        Source::Cast(at, to) => cast(writer, at, Some(to.sql())),
-        Source::Aggregate {
-            function,
-            of,
-            cast: to,
-        } => {
-            writer.sql(if to.is_some() { "cast(" } else { "" });
-            writer.sql(match function {
-                Aggregate::Sum => "sum(",
-                Aggregate::Avg => "avg(",
-                Aggregate::Count => "count(",
-                Aggregate::Max => "max(",
-                Aggregate::Min => "min(",
-            });
-            match of {
-                None => {
-                    writer.sql("*");
-                }
-                Some((at, to)) => cast(writer, at, to.as_ref().map(|it| it.sql())),
-            }
-            writer.sql(")");
-            if let Some(to) = to {
-                writer.sql(" as ").sql(to.sql()).sql(")");
-            }
+        Source::Cast(at, to) => cast(writer, at, Some(to)),
+        Source::Aggregate { of: None, .. } => {
+            writer.sql("1");
         }
+        Source::Aggregate {
+            of: Some((at, to)), ..
+        } => cast(writer, at, to.as_ref()),
     }
 }
 
@@ -401,22 +441,20 @@ pub(super) fn order(writer: &mut Writer, row: Parent<'_>) -> Result<()> {
         writer.sql(if place == 0 { " order by " } else { ", " });
         match it.related {
             Some(embed) => row.ordering(writer, it, embed)?,
-            // A group is ordered by what it is grouped by.
-            None => match row.query.output_at(&it.place) {
-                Some(number) => {
-                    writer.sql(&(number + 1).to_string());
-                }
-                None => ordered(writer, row.query, row.alias, it),
-            },
+            None => ordered(writer, row.query, row.alias, it),
         }
-        writer.sql(if it.descending { " desc" } else { "" });
-        writer.sql(match it.nulls {
-            Some(Nulls::First) => " nulls first",
-            Some(Nulls::Last) => " nulls last",
-            None => "",
-        });
+        direction(writer, it);
     }
     Ok(())
+}
+
+fn direction(writer: &mut Writer, order: &Order) {
+    writer.sql(if order.descending { " desc" } else { "" });
+    writer.sql(match order.nulls {
+        Some(Nulls::First) => " nulls first",
+        Some(Nulls::Last) => " nulls last",
+        None => "",
+    });
 }
 
 /// Appends the value of the row called `alias` by which to order.

@@ -368,6 +368,7 @@ impl<'a> Fenced<'a> {
             });
         };
         let inside = free_name(resource);
+        writer.of_records();
         writer.sql("with ").sql(WRITTEN).sql(" as (");
         write(&mut writer)?;
         writer.sql(" returning ");

@@ -20,12 +20,19 @@ pub(crate) struct Writer {
     rendered: Rendered,
     /// How many names were given.
     names: u32,
+    /// Rows may be records, whose types PostgreSQL has to be told.
+    records: bool,
 }
 
 impl Writer {
     /// The statement.
     pub(crate) fn finish(self) -> Rendered {
         self.rendered
+    }
+
+    /// From here on, rows may be those that a statement returned, which are of no type.
+    pub(super) fn of_records(&mut self) {
+        self.records = true;
     }
 
     /// A name for rows that no other rows of the statement have; columns have no such names, since they
@@ -51,6 +58,18 @@ impl Writer {
     /// Appends the name of a column of the relation called `alias`.
     pub(crate) fn column(&mut self, alias: &str, column: &Column) -> &mut Self {
         self.sql(alias).sql(".").sql(&identifier(&column.name))
+    }
+
+    /// Appends the whole row called `alias`, of the type of its relation.
+    pub(super) fn row(&mut self, alias: &str, resource: &Resource) -> &mut Self {
+        if !self.records {
+            return self.sql(alias);
+        }
+        self.sql("row(");
+        self.separated(", ", &resource.columns, |writer, column| {
+            writer.column(alias, column);
+        });
+        self.sql(")::").relation(resource)
     }
 
     /// Appends a parameter of the column's type.

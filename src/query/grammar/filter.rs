@@ -12,9 +12,9 @@ use crate::{
     },
 };
 
-/// The hint for whoever forgot the operator.
-const OPERATOR_HINT: &str =
-    "Equality is written eq.value, as in id=eq.5; others are gt, in.(…), is.null, like.";
+/// What helps whoever forgot the operator.
+const OPERATORS: &str =
+    " Equality is written eq.value, as in id=eq.5; others are gt, in.(…), is.null, like.";
 
 /// Reads a parameter that filters: the path to the rows that it is about, and the condition.
 pub(super) fn parameter(parameter: &Parameter) -> Result<(Vec<String>, Filter)> {
@@ -80,7 +80,10 @@ fn branch(scanner: &mut Scanner<'_>, depth: usize) -> Result<Filter> {
     if is_tree(*scanner) {
         return branches(scanner, depth + 1).map(Filter::Tree);
     }
-    let field = field(scanner)?;
+    let here = *scanner;
+    let Ok(field) = field(scanner) else {
+        return Err(here.expected("a column's name, and or or"));
+    };
     scanner.require(".", "a dot and an operator")?;
     test(scanner, field, &mut |scanner| {
         // An array's text has commas of its own.
@@ -160,7 +163,7 @@ fn test<'a>(
             true => "operator (eq, gt, ...)",
             false => "\"not\" or operator (eq, gt, ...)",
         };
-        here.expected(what).with_hint(OPERATOR_HINT)
+        here.expected(what).explained(OPERATORS)
     };
     let test = match word {
         "in" if scanner.take(".") => Test::In(list(scanner)?),
@@ -219,6 +222,7 @@ fn list(scanner: &mut Scanner<'_>) -> Result<Vec<String>> {
     scanner.skip_spaces();
     scanner.require("(", "a list in parentheses")?;
     let mut values = Vec::new();
+    scanner.skip_spaces();
     if !scanner.take(")") {
         loop {
             values.push(scanner.value());

@@ -113,7 +113,7 @@ impl Reader {
         if logic.is_some() {
             let not = if negated { "not." } else { "" };
             let text = format!("{not}{last}{value}");
-            let mut scanner = Scanner::new(name, "logic tree", &text);
+            let mut scanner = Scanner::new(name, "logic tree", &text).showing(value);
             let tree = filter::tree(&mut scanner)?;
             self.rows_at(path)?.filters.push(Filter::Tree(tree));
             return Ok(());
@@ -211,7 +211,7 @@ fn number(parameter: &str, text: &str) -> Result<u64> {
             format!("{parameter:?} is less than zero."),
         )
         .with_message("Requested range not satisfiable")
-        .with_details("Limit should be greater than or equal to zero")),
+        .with_details("Limit should be greater than or equal to zero.")),
         _ => Err(Scanner::new(parameter, "number", text).expected("a number of rows")),
     }
 }

@@ -351,15 +351,15 @@ fn mistakes_are_named_with_their_place() {
     for (text, detail) in [
         (
             "id=5",
-            "In \"id\" at character 1: expected \"not\" or operator (eq, gt, ...), found \"5\".",
+            "In \"id\" at character 1: expected \"not\" or operator (eq, gt, ...), found \"5\". Equality is written eq.value, as in id=eq.5; others are gt, in.(…), is.null, like.",
         ),
         (
             "id=equals.5",
-            "In \"id\" at character 1: expected \"not\" or operator (eq, gt, ...), found \"equals.5\".",
+            "In \"id\" at character 1: expected \"not\" or operator (eq, gt, ...), found \"equals.5\". Equality is written eq.value, as in id=eq.5; others are gt, in.(…), is.null, like.",
         ),
         (
             "id",
-            "In \"id\" at character 1: expected \"not\" or operator (eq, gt, ...), found the end.",
+            "In \"id\" at character 1: expected \"not\" or operator (eq, gt, ...), found the end. Equality is written eq.value, as in id=eq.5; others are gt, in.(…), is.null, like.",
         ),
         (
             "id=in.1",

@@ -114,7 +114,7 @@ fn condition(allowed: &Allowed, embeds: &[Embedding], filter: &Filter) -> Result
 fn check(allowed: &Allowed, place: Place, test: &Test) -> Result<Condition> {
     let resource = &allowed.resource;
     let type_ = place.type_(resource);
-    let column = &resource.columns[place.column];
+    let column = resource.at(place.column);
     let check = match test {
         Test::Compare(Operator::Eq, text) => {
             comparable(resource, &place)?;
@@ -149,7 +149,7 @@ fn check(allowed: &Allowed, place: Place, test: &Test) -> Result<Condition> {
 /// One of several values.
 fn within(resource: &Resource, place: Place, texts: &[String]) -> Result<Condition> {
     comparable(resource, &place)?;
-    let column = &resource.columns[place.column];
+    let column = resource.at(place.column);
     let type_ = place.type_(resource);
     if !matches!(type_.base().kind, TypeKind::Array(_)) {
         let elements = texts.iter().map(String::as_str);
@@ -184,7 +184,7 @@ fn comparable(resource: &Resource, place: &Place) -> Result<()> {
     match place.is_comparable(resource) {
         true => Ok(()),
         false => {
-            let column = &resource.columns[place.column];
+            let column = resource.at(place.column);
             Err(no_operator(column, place.type_(resource), "="))
         }
     }

@@ -33,6 +33,19 @@ pub(crate) struct Embedding {
 }
 
 impl Embedding {
+    /// How many of a row's values it is.
+    pub(super) fn width(&self) -> usize {
+        match self.spread {
+            true => self.query.width(),
+            false => 1,
+        }
+    }
+
+    /// Whether aggregates stand in arrays of many rows' values.
+    pub(super) fn spreads_groups(&self) -> bool {
+        self.spread && !self.relation.is_to_one() && self.query.is_grouped()
+    }
+
     /// Whether the row shows anything of them. Without columns they only serve conditions.
     pub(crate) fn is_shown(&self) -> bool {
         !self.query.outputs.is_empty() || self.query.embeds.iter().any(Self::is_shown)
@@ -111,13 +124,13 @@ pub(super) fn embedding(
     let target = catalog.relation(relation.target).ok_or_else(missing)?;
     let through = match &relation.link {
         Link::Join { table, .. } => Some(catalog.relation(*table).ok_or_else(missing)?.clone()),
-        Link::Key { .. } => None,
+        Link::Key { .. } | Link::Computed { .. } => None,
     };
     let allowed = access.resource(&target.name)?;
     let query = Query::plan(access, &allowed, syntax, depth);
     let query = query.map_err(|error| match relation.link {
         Link::Key { .. } => of_embedded(error, target, depth),
-        Link::Join { .. } => error,
+        Link::Join { .. } | Link::Computed { .. } => error,
     })?;
     readable(access, origin, target, through.as_deref(), &relation)?;
     Ok(Embedding {
@@ -186,6 +199,8 @@ fn readable(
                 check(target, *there)?;
             }
         }
+        // PostgreSQL asks for the right to call the function, and to read the whole row.
+        (Link::Computed { .. }, _) => {}
         (Link::Join { .. }, None) => return Err(Error::internal("a join without its table")),
     }
     Ok(())

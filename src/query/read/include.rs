@@ -6,9 +6,10 @@
 use super::{
     Query,
     embed::{Embedding, embedding},
+    not_planned,
 };
 use crate::{
-    catalog::{Access, Resource},
+    catalog::{Access, Link, Resource},
     error::{Error, Kind, Result},
     query::syntax::{Embed, Include, Syntax, Term},
 };
@@ -63,6 +64,9 @@ pub(super) fn ways(access: &Access, origin: &Resource, includes: &[Include]) -> 
                     select: vec![Term::All],
                 };
                 let embed = embedding(access, origin, &embed, &whole, 1)?;
+                if let Link::Computed { .. } = embed.relation.link {
+                    return Err(not_planned("\"include\" of a computed relation"));
+                }
                 found.push((Way { from, embed }, &include.include));
             }
         }

@@ -20,7 +20,7 @@ use embed::Embedding;
 use include::Way;
 use modified::Modified;
 pub(crate) use order::Order;
-pub(crate) use output::{Output, Source};
+pub(crate) use output::{Output, Source, TypeName};
 pub(crate) use page::{After, NUMBER_MAX};
 pub use page::{Counting, Range};
 pub(crate) use place::Place;
@@ -102,18 +102,26 @@ impl Query {
         syntax: &Syntax,
         depth: usize,
     ) -> Result<Self> {
-        let mut query = Self::start(access, allowed, syntax)?;
+        let mut query = Self::start(access, allowed, syntax, depth)?;
         query.embeds = embed::embeddings(access, &allowed.resource, syntax, depth)?;
         query.partial |= !query.embeds.is_empty();
-        let whole = |it: &Embedding| it.is_shown() && !it.spread;
-        if query.is_grouped() && query.embeds.iter().any(whole) {
-            return Err(not_planned("An aggregate beside embedded rows"));
+        if query.embeds.iter().any(Embedding::spreads_groups) {
+            return Err(Error::new(
+                Kind::QueryMalformed,
+                "Among the values of many rows, each an array, there are no aggregates.",
+            )
+            .with_code("PGRST127")
+            .with_message("Feature not implemented")
+            .with_details(
+                "Aggregates are not implemented for one-to-many or many-to-many spreads.",
+            ));
         }
         query.conditions = condition::conditions(allowed, &query.embeds, &syntax.rows.filters)?;
         query.order = order::order(allowed, &syntax.rows, &query.embeds)?;
         query.keyed.clone_from(&query.order);
-        if !query.is_grouped() {
-            order::by_key(allowed, &mut query.keyed);
+        match query.is_grouped() {
+            true => query.expect_grouped_order()?,
+            false => order::by_key(allowed, &mut query.keyed),
         }
         query.cut(syntax.rows.limit, syntax.rows.offset.unwrap_or_default());
         Ok(query)
@@ -219,6 +227,7 @@ impl Query {
             _ => None,
         };
         let one = self.outputs.iter().all(Output::is_aggregate) && !self.outputs.is_empty();
+        let one = one && !self.embeds.iter().any(Embedding::is_shown);
         let by_key = key.into_iter().flat_map(|key| {
             let conditions = self.conditions.iter();
             conditions.filter_map(move |it| it.values_of(key))
@@ -227,19 +236,54 @@ impl Query {
         by_key.chain(self.limit).chain(self.item.then_some(1)).min()
     }
 
-    /// Whether the rows are groups of rows.
+    /// Whether the rows are groups of rows. An aggregate among the columns of a related row that stand
+    /// among the row's own is over the row's group.
     pub(crate) fn is_grouped(&self) -> bool {
-        self.outputs.iter().any(Output::is_aggregate)
+        let spread = |it: &Embedding| it.spread && it.query.is_grouped();
+        self.outputs.iter().any(Output::is_aggregate) || self.embeds.iter().any(spread)
     }
 
-    /// Which of the values of a group of rows is this place of them.
-    pub(crate) fn output_at(&self, place: &Place) -> Option<usize> {
-        let is_it = |it: &Output| matches!(&it.source, Source::Place(it) if it == place);
-        let found = self.outputs.iter().position(is_it);
-        found.filter(|_| self.is_grouped())
+    /// How many values a row consists of.
+    fn width(&self) -> usize {
+        let shown = self.embeds.iter().filter(|it| it.is_shown());
+        self.outputs.len() + shown.map(Embedding::width).sum::<usize>()
     }
 
-    fn start(access: &Access, allowed: &Allowed, syntax: &Syntax) -> Result<Self> {
+    /// Which of the values of a group of rows is the one by which to order them.
+    pub(crate) fn grouped_by(&self, order: &Order) -> Option<usize> {
+        let is_it = |it: &Output| matches!(&it.source, Source::Place(it) if *it == order.place);
+        let Some(embed) = order.related else {
+            return self.outputs.iter().position(is_it);
+        };
+        let before = self.embeds[..embed].iter().filter(|it| it.is_shown());
+        let start = self.outputs.len() + before.map(Embedding::width).sum::<usize>();
+        let embed = self.embeds.get(embed).filter(|it| it.spread)?;
+        Some(start + embed.query.outputs.iter().position(is_it)?)
+    }
+
+    /// Groups are ordered by what they are grouped by.
+    fn expect_grouped_order(&self) -> Result<()> {
+        let Some(order) = self.order.iter().find(|it| self.grouped_by(it).is_none()) else {
+            return Ok(());
+        };
+        let related = order.related.map(|it| &self.embeds[it].query.resource);
+        let resource = related.unwrap_or(&self.resource);
+        let name = &resource.at(order.place.column).name;
+        Err(Error::new(
+            Kind::QueryMalformed,
+            format!(
+                "{name:?} is none of what the rows are grouped by, which the select list says."
+            ),
+        )
+        .with_code("42803")
+        .with_message(format!(
+            "column \"{}.{name}\" must appear in the GROUP BY clause or be used in an aggregate \
+             function",
+            resource.table
+        )))
+    }
+
+    fn start(access: &Access, allowed: &Allowed, syntax: &Syntax, depth: usize) -> Result<Self> {
         fence_is_readable(access, &allowed.resource)?;
         let readable = readable(allowed);
         if readable.is_empty() {
@@ -253,7 +297,9 @@ impl Query {
             ));
         }
         let resource = &allowed.resource;
-        let outputs = match &syntax.select {
+        // An empty list selects everything, but for embedded rows, of which it shows nothing.
+        let selected = syntax.select.as_deref();
+        let outputs = match selected.filter(|it| depth > 0 || !it.is_empty()) {
             Some(terms) => output::outputs(access.catalog(), allowed, terms, &readable)?,
             None => {
                 let all = readable.iter();

@@ -38,7 +38,7 @@ pub(super) fn order(allowed: &Allowed, rows: &Rows, embeds: &[Embedding]) -> Res
                 Kind::OperatorUnknown,
                 format!(
                     "{:?} has the type {name}, whose values have no order.",
-                    &*resource.columns[place.column].name
+                    &*resource.at(place.column).name
                 ),
             )
             .with_message(format!(

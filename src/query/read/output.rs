@@ -60,7 +60,7 @@ impl Output {
     /// A column under its own name.
     pub(crate) fn of_column(resource: &Resource, column: usize) -> Self {
         Self {
-            name: resource.columns[column].name.clone(),
+            name: resource.at(column).name.clone(),
             source: Source::Place(Place::of_column(column)),
         }
     }
@@ -71,7 +71,8 @@ impl Output {
             Source::Place(place) => place
                 .whole(resource)
                 .filter(|it| it.name == self.name)
-                .map(|_| place.column),
+                .map(|_| place.column)
+                .filter(|it| *it < resource.columns.len()),
             _ => None,
         }
     }
@@ -177,7 +178,7 @@ fn name_of(resource: &Resource, place: &Place) -> Arc<str> {
     });
     match members {
         Some(name) => name.into(),
-        None => resource.columns[place.column].name.clone(),
+        None => resource.at(place.column).name.clone(),
     }
 }
 

@@ -183,7 +183,7 @@ impl Query {
         let value = |(order, text): (&Order, &Option<String>)| match text {
             None => Ok(Value::null()),
             Some(text) => {
-                let column = &self.resource.columns[order.place.column];
+                let column = self.resource.at(order.place.column);
                 let type_ = order.place.type_(&self.resource);
                 Value::from_text(&column.name, type_, text)
             }
@@ -195,7 +195,7 @@ impl Query {
     fn signature(&self) -> String {
         let mut text = self.resource.name.to_string();
         for it in &self.order {
-            let name = &self.resource.columns[it.place.column].name;
+            let name = &self.resource.at(it.place.column).name;
             let _ = write!(text, "\n{name}");
             for step in &it.place.path {
                 let _ = match &step.key {

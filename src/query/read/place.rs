@@ -38,12 +38,12 @@ impl Place {
 
     /// The column, if the place is all of it.
     pub(crate) fn whole<'a>(&self, resource: &'a Resource) -> Option<&'a Column> {
-        self.path.is_empty().then(|| &resource.columns[self.column])
+        self.path.is_empty().then(|| resource.at(self.column))
     }
 
     /// The type of the values there.
     pub(crate) fn type_<'a>(&self, resource: &'a Resource) -> &'a ColumnType {
-        let column = &resource.columns[self.column].type_;
+        let column = &resource.at(self.column).type_;
         match self.path.last() {
             None => column,
             Some(step) if step.text => ColumnType::text(),
@@ -73,6 +73,11 @@ impl Place {
 /// The column of this name, which the role may read.
 pub(crate) fn column(allowed: &Allowed, name: &str) -> Result<usize> {
     let resource = &allowed.resource;
+    if resource.column(name).is_none()
+        && let Some(index) = resource.computed_column(name)
+    {
+        return Ok(index);
+    }
     let index = column_named(resource, name).map_err(|error| {
         // As PostgreSQL says it, from whom PostgREST's clients hear of it in a read.
         error.with_code("42703").with_message(format!(
@@ -86,7 +91,7 @@ pub(crate) fn column(allowed: &Allowed, name: &str) -> Result<usize> {
             Kind::PermissionDenied,
             format!("The role may not read {name:?} of {:?}.", &*resource.name),
         )
-        .with_message(format!("permission denied for table {}", resource.table)));
+        .with_message(resource.denial()));
     }
     Ok(index)
 }
@@ -121,6 +126,10 @@ pub(super) fn no_operator(column: &Column, type_: &ColumnType, operator: &str) -
             "{:?} has the type {name}, whose values cannot be compared by {operator}.",
             &*column.name
         ),
+    )
+    .with_hint(
+        "No operator matches the given name and argument types. You might need to add explicit \
+         type casts.",
     )
     .with_message(format!(
         "operator does not exist: {name} {operator} unknown"

@@ -67,6 +67,7 @@ pub(in crate::query) fn access() -> Access {
         row_security: false,
         restricted: false,
         secured_by: Vec::new(),
+        computed: Vec::new(),
         visibility_depends_on: Vec::new(),
         updated_at: None,
         announce: Announce::Rows,

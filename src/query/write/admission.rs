@@ -123,6 +123,7 @@ pub(super) fn denied(allowed: &Allowed, what: &str) -> Error {
         Kind::PermissionDenied,
         format!("The role may not {what} {:?}.", &*allowed.resource.name),
     )
+    .with_message(allowed.resource.denial())
 }
 
 /// The key of a replaced row stands in the path; a body that repeats it says the same.

@@ -252,20 +252,26 @@ fn keys_differ(place: usize) -> Error {
 /// Refuses a column that cannot be written, or not by this role.
 fn writable(allowed: &Allowed, index: usize, purpose: Purpose) -> Result<()> {
     let column = &allowed.resource.columns[index];
+    let name = &column.name;
+    // As PostgreSQL refuses it.
+    let refused = |detail: String, what: &str| {
+        let message = match purpose {
+            Purpose::Update => format!("column \"{name}\" can only be updated to DEFAULT"),
+            _ => format!("cannot insert a non-DEFAULT value into column \"{name}\""),
+        };
+        Error::new(Kind::ValueInvalid, detail)
+            .with_code("428C9")
+            .with_message(message)
+            .with_details(format!("Column \"{name}\" is {what}."))
+    };
     if column.generated {
-        return Err(Error::new(
-            Kind::ValueInvalid,
-            format!(
-                "`{}` is computed by the database and cannot be written.",
-                column.name
-            ),
-        ));
+        let detail = format!("`{name}` is computed by the database and cannot be written.");
+        return Err(refused(detail, "a generated column"));
     }
     if purpose == Purpose::Update && column.identity_always {
-        return Err(Error::new(
-            Kind::ValueInvalid,
-            format!("`{}` is generated once and cannot be changed.", column.name),
-        ));
+        let detail = format!("`{name}` is generated once and cannot be changed.");
+        let what = "an identity column defined as GENERATED ALWAYS";
+        return Err(refused(detail, what));
     }
     may_write(allowed, index, purpose)
 }
@@ -289,7 +295,8 @@ pub(super) fn may_write(allowed: &Allowed, index: usize, purpose: Purpose) -> Re
             "The role may not write `{}` of {:?}.",
             allowed.resource.columns[index].name, &*allowed.resource.name
         ),
-    ))
+    )
+    .with_message(allowed.resource.denial()))
 }
 
 /// The organization that a value names, in the form in which identities name theirs.

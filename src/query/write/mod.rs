@@ -13,6 +13,7 @@ mod references;
 
 use super::{
     read::{Condition, Query, column_named, readable},
+    scanner::excerpt,
     syntax::Syntax,
 };
 use crate::{
@@ -517,7 +518,14 @@ fn conflict(
     let target = match &syntax.on_conflict {
         Some(names) => names
             .iter()
-            .map(|name| column_named(resource, name))
+            .map(|name| {
+                // As PostgreSQL says it, whom PostgREST asks.
+                let absent = |error: Error| {
+                    let message = format!("column \"{}\" does not exist", excerpt(name));
+                    error.with_code("42703").with_message(message)
+                };
+                column_named(resource, name).map_err(absent)
+            })
             .collect::<Result<Vec<usize>>>()?,
         None => resource.key.clone(),
     };

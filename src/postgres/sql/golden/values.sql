@@ -42,24 +42,24 @@ order by t."order" desc;
 -- GET /tickets?select=status,count(),amount.sum(),priority::numeric.avg()::text&order=status
 
 -- rows
-select g.c1, pg_catalog.to_json(g.c2), pg_catalog.to_json(g.c3), pg_catalog.to_json(g.c4)
+select g.c1, pg_catalog.to_json(count(g.c2)), pg_catalog.to_json(sum(g.c3)),
+    pg_catalog.to_json(cast(avg(g.c4) as text))
 from (
-    select t."status" as c1, count(*) as c2, sum(t."amount") as c3,
-        cast(avg(cast(t."priority" as numeric)) as text) as c4
+    select t."status" as c1, 1 as c2, t."amount" as c3, cast(t."priority" as numeric) as c4
     from "public"."tickets" as t
     where t."organization_id" = $1::bigint
-    group by 1
-    order by 1
-) as g;
+) as g
+group by g.c1
+order by g.c1;
 -- $1 = "42"
 
 
 -- GET /tickets?select=count()
 
 -- rows
-select pg_catalog.to_json(g.c1)
+select pg_catalog.to_json(count(g.c1))
 from (
-    select count(*) as c1
+    select 1 as c1
     from "public"."tickets" as t
     where t."organization_id" = $1::bigint
 ) as g;
