@@ -46,6 +46,7 @@ mod streams;
 mod support;
 mod tidy;
 mod values;
+mod views;
 mod wire_examples;
 mod writes;
 mod zoo;

@@ -247,8 +247,8 @@ async fn bodies_are_json_and_say_so() {
             .header("content-type", content_type);
         let problem = call.body("a=b").expect(415).await.problem();
         assert_eq!(problem["type"], "media-type-unsupported");
-        let hint = problem["hint"].as_str().unwrap();
-        assert!(hint.contains("-H 'Content-Type: application/json'"));
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("-H 'Content-Type: application/json'"));
     }
     let call = client
         .request("POST", "/passes")

@@ -2,7 +2,7 @@
 
 use crate::{
     http_routes::TABLES,
-    support::{Database, TestServer},
+    support::{Database, TestServer, Transport},
 };
 use rowcast::config::{TenancyMode, WriteAnswer};
 use serde_json::json;
@@ -183,5 +183,46 @@ async fn one_organization_has_all_functions() {
         .post("/rpc/rename", json!({"ticket": -1, "name": "x"}))
         .header("accept", "application/vnd.pgrst.object+json");
     assert_eq!(two.expect(406).await.problem()["code"], "PGRST116");
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn what_cannot_write_is_streamed_and_what_may_is_answered() {
+    let server = server(false).await;
+    let client = server.client(1, 1);
+    let mut channel = client.channel(Transport::Ndjson, "tab").await;
+    channel.expect("open").await;
+    let ask = |id: &str, path: &str| {
+        let call = client.get(path).header("request-id", id);
+        call.header("channel-id", "tab")
+    };
+    ask("r1", "/rpc/numbers?n=3").expect(202).await;
+    let (events, done) = channel.until("done").await;
+    let rows: Vec<_> = events.iter().map(|it| it["row"].clone()).collect();
+    assert_eq!(rows, [1, 2, 3]);
+    assert_eq!(done["rows"], 3);
+    // Rows of a resource: the caller's own, and never those of a store.
+    let counted = ask("r2", "/rpc/all_tickets?select=id,organization_id&limit=5");
+    counted.header("prefer", "count=exact").expect(202).await;
+    let (events, done) = channel.until("done").await;
+    assert_eq!((events.len(), &done["count"]), (5, &json!(30)));
+    assert!(
+        events
+            .iter()
+            .all(|it| it["partial"] == true && it["row"]["organization_id"] == 1)
+    );
+    let posted = client.post("/rpc/numbers", json!({"n": 2}));
+    let posted = posted.header("request-id", "r3");
+    posted.header("channel-id", "tab").expect(202).await;
+    let (events, _) = channel.until("done").await;
+    assert_eq!(events.len(), 2);
+    // One that may write is answered at once, and its request's name with it.
+    let renamed = client.post("/rpc/rename", json!({"ticket": 2, "name": "by a call"}));
+    let renamed = renamed.header("request-id", "r4").expect(200).await;
+    assert_eq!(renamed.json()[0]["subject"], "by a call");
+    assert_eq!(renamed.header("request-id"), "r4");
+    // What fails on the way ends the request.
+    ask("r5", "/rpc/numbers?n=x").expect(400).await.problem();
+    channel.leave().await;
     server.finish().await;
 }

@@ -80,11 +80,7 @@ impl Access {
 
     /// The answer to a name that no resource has, in PostgREST's words.
     fn unknown(&self, name: &str) -> Error {
-        let in_public = self.catalog.resources().any(|it| &*it.schema == "public");
-        let schema = match self.catalog.resources().map(|it| &*it.schema).min() {
-            Some(first) if !in_public => first,
-            _ => "public",
-        };
+        let schema = self.catalog.schema();
         let error = Error::new(
             Kind::ResourceUnknown,
             format!("There is no resource {name:?}."),

@@ -182,6 +182,15 @@ impl Catalog {
         }
     }
 
+    /// The schema in which a name is looked for first, as far as resources tell.
+    pub fn schema(&self) -> &str {
+        let in_public = self.resources().any(|it| &*it.schema == "public");
+        match self.resources().map(|it| &*it.schema).min() {
+            Some(first) if !in_public => first,
+            _ => "public",
+        }
+    }
+
     /// All resources, in no particular order.
     pub fn resources(&self) -> impl Iterator<Item = &Arc<Resource>> {
         self.resources.values()

@@ -34,7 +34,7 @@ pub struct Asynchronous {
     url_bytes_max: usize,
 }
 
-/// What a GET asks for: a list, or an item of it.
+/// What a request is about: a list, or an item of it.
 pub(super) struct Target {
     pub(super) resource: Segment,
     pub(super) id: Option<Segment>,
@@ -49,6 +49,12 @@ pub(super) enum Wanted<'a> {
 }
 
 impl Target {
+    /// The path's own segments, as they came.
+    pub(super) fn segments(&self) -> Vec<&str> {
+        let id = self.id.iter().map(Segment::raw);
+        std::iter::once(self.resource.raw()).chain(id).collect()
+    }
+
     /// The query of this target, checked against what the caller's role may do.
     ///
     /// # Errors

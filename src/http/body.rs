@@ -164,5 +164,5 @@ fn unsupported(media_type: Option<&str>) -> Error {
     error
         .with_code("PGRST102")
         .with_message(format!("Content-Type not acceptable: {media_type}"))
-        .with_hint("Send JSON, and say so: -H 'Content-Type: application/json'")
+        .explained(" Send JSON, and say so: -H 'Content-Type: application/json'")
 }

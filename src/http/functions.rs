@@ -8,7 +8,7 @@ use super::{
     asynchronous::Wanted,
     body::{Body, media_type},
     head::{Head, Segment, malformed},
-    preferences::Followed,
+    preferences::{Followed, Handling},
     reads::{self, Reads},
     reply::{self, Answered, Refusal, Response, put, put_position, put_range},
     writes::Writes,
@@ -83,14 +83,8 @@ pub(super) async fn call(
     }
     let (preferences, mut options) = writes.shape(&head)?;
     let shape = call.shape();
-    if options.rows_max.is_some() && options.postgrest && shape != Shape::Many {
-        let message = "Function must return SETOF or TABLE when max-affected preference is used with \
-                       handling=strict";
-        let error = Error::new(
-            Kind::TooManyAffected,
-            "A function of one row affects no more.",
-        );
-        return Err(error.with_code("PGRST128").with_message(message).into());
+    if options.rows_max.is_some() && options.postgrest {
+        expect_many(shape)?;
     }
     options.single &= shape == Shape::Many;
     let action = action(&head, &["rpc", function.raw()], &body)?;
@@ -135,12 +129,30 @@ async fn answer(query: Query, head: Head, function: &Segment, reads: &Reads) -> 
             .await;
     }
     let shape = call_of(&query)?.shape();
+    let strict = preferences.handling == Some(Handling::Strict);
+    if preferences.max_affected.is_some() && strict && reads.as_postgrest {
+        expect_many(shape)?;
+    }
     let path = format!("rpc/{}", function.raw());
     let answered = reads::answer(reads, &head, &identity, query, &path).await?;
     Ok(match shape {
         Shape::Nothing => nothing(answered),
         Shape::One | Shape::Many => answered,
     })
+}
+
+/// Refuses to bound the rows of what gives one.
+fn expect_many(shape: Shape) -> Result<()> {
+    if shape == Shape::Many {
+        return Ok(());
+    }
+    let message = "Function must return SETOF or TABLE when max-affected preference is used with \
+                   handling=strict";
+    let error = Error::new(
+        Kind::TooManyAffected,
+        "A function of one row affects no more.",
+    );
+    Err(error.with_code("PGRST128").with_message(message))
 }
 
 /// The same answer without its body.

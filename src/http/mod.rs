@@ -56,6 +56,7 @@ pub use writes::Writes;
 pub use crate::wire::status;
 
 use crate::{catalog::OWN_NAMES, config::Limits};
+use asynchronous::Target;
 use head::{Segment, head};
 use route::{boxed, first_of, nowhere, one, otherwise, own_names, two, with};
 use signals::Topic;
@@ -153,15 +154,17 @@ pub fn routes(limits: &Limits, to: &Handlers) -> BoxedFilter<(Response,)> {
 
     // A list and its items are at the root, and under /resources whatever the name.
     let lists = || path!(Segment).or(path!("resources" / Segment)).unify();
+    let list_of = || lists().map(|resource| Target { resource, id: None });
     let list_routes = first_of([
         boxed(lists().and(read()).and(head()).and(reads()).then(reads::list)),
         boxed(lists().and(post()).and(head()).and(body()).and(writes()).then(writes::create)),
-        boxed(lists().and(patch()).and(head()).and(body()).and(writes()).then(writes::update_matching)),
-        boxed(lists().and(put()).and(head()).and(body()).and(writes()).then(writes::replace_matching)),
-        boxed(lists().and(delete()).and(head()).and(writes()).then(writes::delete_matching)),
+        boxed(list_of().and(patch()).and(head()).and(body()).and(writes()).then(writes::update)),
+        boxed(list_of().and(put()).and(head()).and(body()).and(writes()).then(writes::replace)),
+        boxed(list_of().and(delete()).and(head()).and(writes()).then(writes::delete)),
         otherwise(one(lists()), "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
     ]);
     let items = || path!(Segment / Segment).or(path!("resources" / Segment / Segment)).unify();
+    let item_of = || items().map(|resource, id| Target { resource, id: Some(id) });
     // A query in a body; no item has a POST of its own.
     let questions = || path!(Segment / "query").or(path!("resources" / Segment / "query")).unify();
     // The secret key of a row.
@@ -171,9 +174,9 @@ pub fn routes(limits: &Limits, to: &Handlers) -> BoxedFilter<(Response,)> {
         otherwise(two(row_keys()), "GET, HEAD, OPTIONS"),
         boxed(questions().and(post()).and(head()).and(body()).and(reads()).then(question::query)),
         boxed(items().and(read()).and(head()).and(reads()).then(reads::item)),
-        boxed(items().and(patch()).and(head()).and(body()).and(writes()).then(writes::update)),
-        boxed(items().and(put()).and(head()).and(body()).and(writes()).then(writes::replace)),
-        boxed(items().and(delete()).and(head()).and(writes()).then(writes::delete)),
+        boxed(item_of().and(patch()).and(head()).and(body()).and(writes()).then(writes::update)),
+        boxed(item_of().and(put()).and(head()).and(body()).and(writes()).then(writes::replace)),
+        boxed(item_of().and(delete()).and(head()).and(writes()).then(writes::delete)),
         otherwise(two(items()), "GET, HEAD, PATCH, PUT, DELETE, OPTIONS"),
     ]);
 

@@ -195,6 +195,23 @@ impl Preferences {
         true
     }
 
+    /// Refuses more rows than a strict caller allows a function to give.
+    ///
+    /// # Errors
+    /// `TooManyAffected`
+    pub(super) fn admits(&self, rows: u64) -> Result<()> {
+        let strict = self.handling == Some(Handling::Strict);
+        match self.max_affected.filter(|it| strict && rows > *it) {
+            None => Ok(()),
+            Some(most) => Err(Error::new(
+                Kind::TooManyAffected,
+                format!("At most {most} rows are allowed, and there are {rows}."),
+            )
+            .with_message("Query result exceeds max-affected preference constraint")
+            .with_details(format!("The query affects {rows} rows"))),
+        }
+    }
+
     /// Whether the answer tells how many rows there are (PostgREST tells no planner's guess of rows
     /// that were written).
     pub(super) fn counts(&self) -> bool {

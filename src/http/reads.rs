@@ -34,7 +34,7 @@ pub struct Reads {
     callers: Arc<Callers>,
     pub(super) asynchronous: Arc<Asynchronous>,
     /// Answers are PostgREST's to the letter.
-    as_postgrest: bool,
+    pub(super) as_postgrest: bool,
 }
 
 impl Reads {
@@ -100,6 +100,9 @@ pub(super) async fn answer(
         return Err(refusal.with(CONTENT_RANGE, &content_range));
     }
     media.admits(listing.rows)?;
+    if query.call().is_some() && reads.as_postgrest {
+        preferences.admits(listing.rows)?;
+    }
     if media.csv && (query.includes() || query.has_keys()) {
         return Err(not_as_csv().into());
     }

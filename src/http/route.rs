@@ -130,6 +130,7 @@ fn other_method(method: Method, methods: &'static str) -> Response {
         return response;
     }
     let detail = format!("{method} is not what this path takes: {methods}.");
-    let error = Error::new(Kind::MethodNotAllowed, detail);
+    let error = Error::new(Kind::MethodNotAllowed, detail)
+        .with_message(format!("Unsupported HTTP method: {method}"));
     Refusal::from(error).allowing(methods).into_response()
 }

@@ -4,6 +4,7 @@
 
 use super::{
     actions::action,
+    asynchronous::Target,
     body::Body,
     conditions,
     credentials::Callers,
@@ -189,110 +190,72 @@ pub(super) async fn create(
     call.answer(written, &name, Followed::Create { keyed })
 }
 
-/// `PATCH /{resource}/{id}`
+/// `PATCH /{resource}/{id}`, `PATCH /{resource}?{filters}`
 pub(super) async fn update(
-    resource: Segment,
-    id: Segment,
+    target: Target,
     head: Head,
     body: Body,
     writes: Arc<Writes>,
 ) -> Answered {
     let call = writes.begin(&head).await?;
+    let (access, query) = (&call.access, &head.query);
+    let options = call.options_of(&target)?;
     let body = body.rows(&head).await?;
-    let name = resource.decode()?;
-    let options = call.options.clone();
-    let write = Write::update(&call.access, &name, id.raw(), &head.query, &body, options);
-    let action = action(&head, &[resource.raw(), id.raw()], &body)?;
+    let name = target.resource.decode()?;
+    let write = match &target.id {
+        Some(id) => Write::update(access, &name, id.raw(), query, &body, options),
+        None => Write::update_matching(access, &name, query, &body, options),
+    };
+    let action = action(&head, &target.segments(), &body)?;
     let written = writes.run(&call, action, write).await?;
     call.answer(written, &name, Followed::Update)
 }
 
-/// `PUT /{resource}/{id}`
+/// `PUT /{resource}/{id}`, `PUT /{resource}?{key}`
 pub(super) async fn replace(
-    resource: Segment,
-    id: Segment,
+    target: Target,
     head: Head,
     body: Body,
     writes: Arc<Writes>,
 ) -> Answered {
     let call = writes.begin(&head).await?;
-    let body = body.rows(&head).await?;
-    let name = resource.decode()?;
+    let (access, query) = (&call.access, &head.query);
     let options = call.options.clone();
-    let write = Write::replace(&call.access, &name, id.raw(), &head.query, &body, options);
-    let action = action(&head, &[resource.raw(), id.raw()], &body)?;
+    let body = body.rows(&head).await?;
+    let name = target.resource.decode()?;
+    let write = match &target.id {
+        Some(id) => Write::replace(access, &name, id.raw(), query, &body, options),
+        None => Write::replace_matching(access, &name, query, &body, options),
+    };
+    let action = action(&head, &target.segments(), &body)?;
     let written = writes.run(&call, action, write).await?;
     call.answer(written, &name, Followed::Replace)
 }
 
-/// `DELETE /{resource}/{id}`
-pub(super) async fn delete(
-    resource: Segment,
-    id: Segment,
-    head: Head,
-    writes: Arc<Writes>,
-) -> Answered {
+/// `DELETE /{resource}/{id}`, `DELETE /{resource}?{filters}`
+pub(super) async fn delete(target: Target, head: Head, writes: Arc<Writes>) -> Answered {
     let call = writes.begin(&head).await?;
-    let name = resource.decode()?;
-    let options = call.options.clone();
-    let write = Write::delete(&call.access, &name, id.raw(), &head.query, options);
-    let action = action(&head, &[resource.raw(), id.raw()], b"")?;
-    let written = writes.run(&call, action, write).await?;
-    call.answer(written, &name, Followed::Delete)
-}
-
-/// `PUT /{resource}?{key}`
-pub(super) async fn replace_matching(
-    resource: Segment,
-    head: Head,
-    body: Body,
-    writes: Arc<Writes>,
-) -> Answered {
-    let call = writes.begin(&head).await?;
-    let body = body.rows(&head).await?;
-    let name = resource.decode()?;
-    let options = call.options.clone();
-    let write = Write::replace_matching(&call.access, &name, &head.query, &body, options);
-    let action = action(&head, &[resource.raw()], &body)?;
-    let written = writes.run(&call, action, write).await?;
-    call.answer(written, &name, Followed::Replace)
-}
-
-/// `PATCH /{resource}?{filters}`
-pub(super) async fn update_matching(
-    resource: Segment,
-    head: Head,
-    body: Body,
-    writes: Arc<Writes>,
-) -> Answered {
-    let call = writes.begin(&head).await?;
-    Writes::expect_no_condition(&call.options)?;
-    let body = body.rows(&head).await?;
-    let name = resource.decode()?;
-    let options = call.options.clone();
-    let write = Write::update_matching(&call.access, &name, &head.query, &body, options);
-    let action = action(&head, &[resource.raw()], &body)?;
-    let written = writes.run(&call, action, write).await?;
-    call.answer(written, &name, Followed::Update)
-}
-
-/// `DELETE /{resource}?{filters}`
-pub(super) async fn delete_matching(
-    resource: Segment,
-    head: Head,
-    writes: Arc<Writes>,
-) -> Answered {
-    let call = writes.begin(&head).await?;
-    Writes::expect_no_condition(&call.options)?;
-    let name = resource.decode()?;
-    let options = call.options.clone();
-    let write = Write::delete_matching(&call.access, &name, &head.query, options);
-    let action = action(&head, &[resource.raw()], b"")?;
+    let (access, query) = (&call.access, &head.query);
+    let options = call.options_of(&target)?;
+    let name = target.resource.decode()?;
+    let write = match &target.id {
+        Some(id) => Write::delete(access, &name, id.raw(), query, options),
+        None => Write::delete_matching(access, &name, query, options),
+    };
+    let action = action(&head, &target.segments(), b"")?;
     let written = writes.run(&call, action, write).await?;
     call.answer(written, &name, Followed::Delete)
 }
 
 impl Call {
+    /// What a write to this target is asked for; by filter, not under a condition.
+    fn options_of(&self, target: &Target) -> Result<WriteOptions> {
+        if target.id.is_none() {
+            Writes::expect_no_condition(&self.options)?;
+        }
+        Ok(self.options.clone())
+    }
+
     fn answer(&self, written: Written, resource: &str, followed: Followed) -> Answered {
         let status = self.status(&written, followed);
         let body = written.body.map(|body| match self.preferences.answer {

@@ -281,7 +281,7 @@ fn nothing(function: &Function) -> Arc<Resource> {
 fn unknown(access: &Access, name: &str, names: &[&str], bringing: Bringing) -> Error {
     let catalog = access.catalog();
     let functions = catalog.functions(name);
-    let schema = functions.first().map_or("public", |it| &it.schema);
+    let schema = functions.first().map_or(catalog.schema(), |it| &it.schema);
     let whole = matches!(bringing, Bringing::Text | Bringing::Xml | Bringing::Bytes);
     let listed = names.join(", ");
     let (shown, searched) = match names.len() {
