@@ -65,6 +65,7 @@ export class Secrets {
   async open(signal: Told & { data?: unknown }): Promise<{ data: unknown } | undefined> {
     try {
       const { key_id, nonce, cipher } = signal.data as Sealed;
+      if (typeof key_id !== "string" || typeof nonce !== "string") return undefined;
       const key = await this.#keyOf(key_id);
       if (!key) return undefined;
       const additionalData = new TextEncoder().encode(authenticated(key_id, signal));

@@ -21,6 +21,8 @@ create table rowcast.row_keys (
 -- Of several servers that make a key for one row, one does.
 create unique index row_keys_current on rowcast.row_keys (organization, resource, row_id)
     where retired_at is null;
+create index row_keys_retired on rowcast.row_keys (organization, resource, row_id, retired_at)
+    where retired_at is not null;
 create index row_keys_by_time on rowcast.row_keys (handed_at);
 
 -- Who was handed a key.

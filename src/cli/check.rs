@@ -175,8 +175,8 @@ async fn row_keys(report: &mut Report, database: &Database) {
             }
             if keys.unknown > 0 {
                 report.wrong(format!(
-                    "{} keys of rows are stored under a master key that keys.master_keys does not \
-                     have, so that nobody can read them",
+                    "keys of rows under a master key that keys.master_keys does not have, so that \
+                     nobody can read them: {}",
                     keys.unknown
                 ));
             }

@@ -250,9 +250,16 @@ impl Organization {
                 ),
             )
         })?;
-        let receivers = self.receivers(signal.topic, &sender);
+        let Self {
+            members,
+            topics,
+            fanout,
+            announced,
+            ..
+        } = self;
+        let receivers = receivers(members, topics, signal.topic, &sender);
         let count = u32::try_from(receivers.len()).unwrap_or(u32::MAX);
-        self.fanout.take(rates.fanout, count, now).map_err(|_| {
+        fanout.take(rates.fanout, count, now).map_err(|_| {
             Error::new(
                 Kind::TooManySignals,
                 "The organization's signals reach more channels than they may in this time.",
@@ -263,8 +270,8 @@ impl Organization {
         }
         if let Some((action, deadline)) = &signal.announces {
             let user = &channel.identity().user;
-            let seats = receivers.into_iter().map(|(seat, _)| seat);
-            self.announced.add(user, action, *deadline, seats)?;
+            let seats = receivers.into_iter().map(|(seat, _)| seat.clone());
+            announced.add(user, action, *deadline, seats)?;
         }
         Ok(())
     }
@@ -428,28 +435,6 @@ impl Organization {
         }
     }
 
-    fn receivers(&self, topic: &Topic, sender: &Seat) -> Vec<(Seat, Arc<Channel>)> {
-        let others = |seat: &&Seat| *seat != sender;
-        let found = |seat: &Seat| {
-            let channel = self.members.get(seat)?.channel.upgrade()?;
-            Some((seat.clone(), channel))
-        };
-        match topic {
-            Topic::Organization => {
-                let members = self.members.iter().filter(|(_, it)| !it.left_organization);
-                members
-                    .map(|(seat, _)| seat)
-                    .filter(others)
-                    .filter_map(found)
-                    .collect()
-            }
-            Topic::Row(_) => match self.topics.get(topic) {
-                Some(room) => room.seats.iter().filter(others).filter_map(found).collect(),
-                None => Vec::new(),
-            },
-        }
-    }
-
     fn member(&mut self, channel: &Arc<Channel>) -> &mut Member {
         let member = self
             .members
@@ -470,6 +455,30 @@ impl Organization {
 
     fn room(&mut self, topic: &Topic) -> &mut Room {
         self.topics.entry(topic.clone()).or_default()
+    }
+}
+
+/// Everybody on a topic but the sender.
+fn receivers<'a>(
+    members: &'a HashMap<Seat, Member>,
+    topics: &'a HashMap<Topic, Room>,
+    topic: &Topic,
+    sender: &Seat,
+) -> Vec<(&'a Seat, Arc<Channel>)> {
+    let found = |(seat, member): (&'a Seat, &Member)| Some((seat, member.channel.upgrade()?));
+    match topic {
+        Topic::Organization => members
+            .iter()
+            .filter(|(seat, it)| !it.left_organization && *seat != sender)
+            .filter_map(found)
+            .collect(),
+        Topic::Row(_) => {
+            let room = topics.get(topic).into_iter();
+            room.flat_map(|it| &it.seats)
+                .filter(|seat| *seat != sender)
+                .filter_map(|seat| members.get_key_value(seat).and_then(found))
+                .collect()
+        }
     }
 }
 

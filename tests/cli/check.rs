@@ -142,3 +142,57 @@ async fn a_database_without_a_resource_is_wrong() {
     );
     database.finish().await;
 }
+
+#[tokio::test]
+async fn the_master_keys_in_use_are_told() {
+    use crate::support::TestServer;
+    const OLD: &str = "b2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xkb2w=";
+    const NEW: &str = "bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmU=";
+    let server = TestServer::helpdesk_with(|config| {
+        config.keys.master_keys = vec![OLD.into()];
+        config.resources.entry("contacts".into()).or_default().key = true;
+    })
+    .await;
+    server.client(1, 1).get("/contacts/1/key").expect(200).await;
+    let folder = tempfile::tempdir().unwrap();
+    let check = |masters: &[&str]| {
+        let settings =
+            format!("[keys]\nmaster_keys = {masters:?}\n[resources.contacts]\nkey = true\n");
+        std::fs::write(folder.path().join("rowcast.toml"), settings).unwrap();
+        check(&server.database, "helpdesk_agent", folder.path())
+    };
+    let told = check(&[OLD]);
+    assert_eq!(told.code(), Some(0), "{}{}", told.out(), told.err());
+    assert!(
+        told.out()
+            .contains("keys of rows: 1 under the first master key, 0 under others"),
+        "{}",
+        told.out()
+    );
+    let told = check(&[NEW, OLD]);
+    assert_eq!(told.code(), Some(0), "{}{}", told.out(), told.err());
+    assert!(
+        told.out().contains("note: the first master key is not"),
+        "{}",
+        told.out()
+    );
+    let told = check(&[NEW]);
+    assert_eq!(told.code(), Some(1), "{}{}", told.out(), told.err());
+    assert!(
+        told.out()
+            .contains("wrong: keys of rows under a master key"),
+        "{}",
+        told.out()
+    );
+    // Rows with keys and nothing to store them under, or what is no key.
+    for (masters, fault) in [
+        (vec![], "keys.master_keys"),
+        (vec!["short"], "32 bytes in base64"),
+    ] {
+        let told = check(&masters);
+        assert_eq!(told.code(), Some(2), "{}{}", told.out(), told.err());
+        assert!(told.err().contains(fault), "{}", told.err());
+        assert!(!told.err().contains("short\""), "{}", told.err());
+    }
+    server.finish().await;
+}

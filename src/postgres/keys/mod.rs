@@ -46,6 +46,7 @@ const MAKE: &str = include_str!("../../../sql/keys/make.sql");
 const HAND: &str = include_str!("../../../sql/keys/hand.sql");
 const HELD: &str = include_str!("../../../sql/keys/held.sql");
 const HOLDS: &str = include_str!("../../../sql/keys/holds.sql");
+const RETIRED: &str = include_str!("../../../sql/keys/retired.sql");
 const RETIRE: &str = include_str!("../../../sql/keys/retire.sql");
 const OUTDATED: &str = include_str!("../../../sql/keys/outdated.sql");
 const WRAP: &str = include_str!("../../../sql/keys/wrap.sql");
@@ -242,7 +243,7 @@ impl Database {
     }
 
     /// Looks whether everybody who holds the key of a row still sees the row, and retires the key if
-    /// not. Whether it was retired.
+    /// not. Whether it was retired, now or just before, by whoever asked for it or another server.
     ///
     /// # Errors
     /// `KeyUnreadable`, `DatabaseUnavailable`.
@@ -259,13 +260,15 @@ impl Database {
             row_id,
         };
         let mut lease = inner.lease(&inner.plain, None).await?;
-        let Some(stored) = asked.current(inner, &lease).await? else {
-            return Ok(false);
-        };
-        if !self.is_lost(&mut lease, &asked, &stored, None).await? {
-            return Ok(false);
+        if let Some(stored) = asked.current(inner, &lease).await?
+            && self.is_lost(&mut lease, &asked, &stored, None).await?
+        {
+            execute(&lease, RETIRE, &[&stored.id]).await?;
+            return Ok(true);
         }
-        Ok(execute(&lease, RETIRE, &[&stored.id]).await? > 0)
+        let values: [&(dyn ToSql + Sync); 3] =
+            [&asked.organization, &asked.resource, &asked.row_id];
+        Ok(!rows(&lease, RETIRED, &values).await?.is_empty())
     }
 
     /// Deletes keys that were handed out last longer ago than `retention`, and puts those that are
