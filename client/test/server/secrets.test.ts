@@ -35,9 +35,9 @@ const call = async (user: string, method: string, path: string, body?: object) =
     ...(body ? { body: JSON.stringify(body) } : {}),
   });
 
-for (const via of ["ws", "sse", "poll"] as const) {
+for (const [number, via] of (["ws", "sse", "poll"] as const).entries()) {
   test(`by ${via}: signals are read by those who see the row, before and after somebody loses it`, async () => {
-    const answer = await call("1", "GET", "/tickets?private=eq.true&order=id&limit=1&select=id");
+    const answer = await call("1", "GET", `/tickets?private=eq.true&order=id&limit=1&offset=${number}&select=id`);
     const [{ id }] = (await answer.json()) as [{ id: number }];
     const name = `tickets/${id}`;
     await call("1", "POST", "/ticket_members", { ticket_id: id, user_id: 2, private: true });
@@ -46,7 +46,7 @@ for (const via of ["ws", "sse", "poll"] as const) {
     const heard: string[] = [];
     const topics = [sender, reader, other].map((client) => client.topic(name, { secret: true }));
     const [telling, ...listening] = topics;
-    listening.forEach((topic, number) => topic.on("note", ({ data }) => heard.push(`${number} ${JSON.stringify(data)}`)));
+    listening.forEach((topic, place) => topic.on("note", ({ data }) => heard.push(`${place} ${JSON.stringify(data)}`)));
     let lost = false;
     listening[0]?.on("lost", () => (lost = true));
     const raw: SignalEvent[] = [];
