@@ -3,6 +3,7 @@
 mod book;
 mod chaos;
 mod drill;
+mod ears;
 mod faults;
 mod feed_harm;
 mod harm;
@@ -14,6 +15,7 @@ mod proxy;
 mod readers;
 mod report;
 mod schema;
+mod signals;
 mod wire;
 mod world;
 mod writers;

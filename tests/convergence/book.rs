@@ -2,6 +2,7 @@
 //! event is checked against that, then applied. Knows nothing of transports.
 
 use super::{
+    ears::{Ears, Roster},
     invariants::{Findings, Invariant},
     schema::{RESOURCES, key},
 };
@@ -10,6 +11,7 @@ use std::{
     cell::Cell,
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     path::PathBuf,
+    sync::Arc,
 };
 
 /// A resource's row.
@@ -77,11 +79,18 @@ pub(super) struct Book {
     pub(super) resets: BTreeMap<String, u64>,
     pub(super) errors: BTreeMap<String, u64>,
     pub(super) last: String,
+    pub(super) ears: Ears,
     trace: Trace,
 }
 
 impl Book {
-    pub(super) fn new(who: &str, organization: i64, findings: &Findings, strict: bool) -> Self {
+    pub(super) fn new(
+        who: &str,
+        organization: i64,
+        findings: &Findings,
+        strict: bool,
+        roster: Option<Arc<Roster>>,
+    ) -> Self {
         Self {
             who: who.to_owned(),
             organization,
@@ -104,6 +113,7 @@ impl Book {
             resets: BTreeMap::new(),
             errors: BTreeMap::new(),
             last: String::new(),
+            ears: Ears::new(who, organization, findings, roster),
             trace: Trace::default(),
         }
     }
@@ -148,14 +158,20 @@ impl Book {
             && !self.must_reset
             && self.mark >= mark
             && self.reached >= version
+            && self.ears.misses().is_none()
     }
 
     /// What is missing for [`Book::is_settled`].
     pub(super) fn standing(&self) -> String {
         let open: Vec<_> = self.requests.iter().filter(|it| it.1.accepted).collect();
         format!(
-            "mark {}, reached {}, to be fetched {:?}, reset expected {}, open {open:?}, last event {}",
-            self.mark, self.reached, self.needs, self.must_reset, self.last
+            "mark {}, reached {}, to be fetched {:?}, reset expected {}, open {open:?}, last event {}, {:?}",
+            self.mark,
+            self.reached,
+            self.needs,
+            self.must_reset,
+            self.last,
+            self.ears.misses()
         )
     }
 
@@ -280,6 +296,7 @@ impl Book {
         let open = std::mem::take(&mut self.requests);
         self.doubtful.extend(open.into_keys());
         self.doubtful.extend(std::mem::take(&mut self.ended));
+        self.ears.forget();
     }
 
     /// Checks and applies one event other than `open`.
@@ -288,7 +305,8 @@ impl Book {
         self.events += 1;
         self.trace.add(format!("{} {}", self.events, self.last));
         let kind = text(event, "type");
-        if self.must_reset && !matches!(&*kind, "ping" | "close") {
+        let of_rows = !matches!(&*kind, "ping" | "close" | "signal" | "void" | "presence");
+        if self.must_reset && of_rows {
             self.must_reset = false;
             if kind != "reset" || event.get("resource").is_some() {
                 self.finds(Invariant::LossIsSaid, format!("after a loss came {event}"));
@@ -301,6 +319,7 @@ impl Book {
             "reset" => self.reset(event),
             "ping" => self.at_cursor(event),
             "close" => {}
+            "signal" | "void" | "presence" => self.ears.take(&kind, event),
             _ => self.finds(Invariant::WellFormed, event),
         }
     }
@@ -420,6 +439,11 @@ impl Book {
             }
         }
         self.told.insert(place, (version, op, self.events));
+        let several = event["action_ids"].as_array();
+        let actions = several.into_iter().flatten().chain([&event["action_id"]]);
+        for action in actions.filter_map(Value::as_str) {
+            self.ears.acts(action);
+        }
         self.apply(resource, id, version, row);
         self.at_cursor(event);
     }

@@ -95,6 +95,7 @@ impl Run {
             peaceful: false,
             patience: PATIENCE,
             foreign_cursor: Some(foreign_cursor().await),
+            roster: None,
         };
         let (mut lines, mut readers) = (Vec::new(), Vec::new());
         for organization in ORGANIZATIONS {

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::support::{Client, Database, Transport, cluster, server::SECRET, token_of};
 use rowcast::{
+    channel::Stats,
     config::Config,
     server::{Running, Server},
 };
@@ -92,6 +93,7 @@ impl Range {
             peaceful: true,
             patience: PATIENCE,
             foreign_cursor: None,
+            roster: None,
         };
         let mut tasks = Vec::new();
         for (at, organization) in [1, 1, 2].into_iter().enumerate() {
@@ -174,9 +176,24 @@ impl Range {
 
     async fn finish(self) {
         drop(self.proxy);
+        nothing_left(&self.running).await;
         self.running.shutdown().await;
         assert_eq!(cluster::connections(&self.database).await, [""; 0]);
         self.database.finish().await;
+    }
+}
+
+/// Waits until a server that everybody has left holds nothing for anybody: no channel, no request,
+/// no byte in a queue.
+pub(super) async fn nothing_left(running: &Running) {
+    let deadline = tokio::time::Instant::now() + 6 * PATIENCE;
+    loop {
+        let stats = running.stats();
+        if stats.channels == Stats::default() && stats.requests == 0 && stats.sockets == 0 {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{stats:?} is left");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -43,6 +43,14 @@ pub(super) enum Invariant {
     CatchesUp,
     /// No frame holds a value of another organization.
     Isolation,
+    /// A signal reaches everybody else who is on its topic all the while, once.
+    SignalsReach,
+    /// A signal reaches nobody else: not its sender, and nobody who is not on its topic.
+    SignalsAddressed,
+    /// Signals of one sender on one topic come in the order in which they were sent.
+    SignalsInOrder,
+    /// A write that a signal announced ends, for each who heard of it, in its change or in a `void`.
+    AnnouncedEnds,
     /// What was acknowledged is in the database.
     AcknowledgedKept,
     /// A repeated action has one effect.
@@ -73,6 +81,10 @@ impl Invariant {
             Self::NoGhosts => "no-ghosts",
             Self::CatchesUp => "catches-up",
             Self::Isolation => "isolation",
+            Self::SignalsReach => "signals-reach",
+            Self::SignalsAddressed => "signals-addressed",
+            Self::SignalsInOrder => "signals-in-order",
+            Self::AnnouncedEnds => "announced-ends",
             Self::AcknowledgedKept => "acknowledged-kept",
             Self::OneEffect => "one-effect",
             Self::NothingLeaked => "nothing-leaked",

@@ -4,6 +4,7 @@
 
 use super::{
     book::{Beginning, Book, foreign_value},
+    ears::{Roster, row_topic},
     invariants::{Findings, Invariant},
     plan::Random,
     proxy::{Cut, Pace, Proxy},
@@ -59,6 +60,8 @@ pub(super) struct Company {
     pub(super) patience: Duration,
     /// A cursor of another database.
     pub(super) foreign_cursor: Option<String>,
+    /// What is signalled, where it is known of every signal who has to hear it.
+    pub(super) roster: Option<Arc<Roster>>,
 }
 
 /// How long an answer may take while the server is ill-treated.
@@ -87,6 +90,8 @@ pub(super) struct Reader {
     /// Whether a poll of it was answered.
     polled: bool,
     asked: u64,
+    /// Whether it has joined the topics that it wants to be on.
+    joined: bool,
 }
 
 /// What a channel is resumed from.
@@ -115,6 +120,7 @@ impl Reader {
                 member.organization,
                 &company.findings,
                 company.peaceful,
+                company.roster.clone(),
             ),
             who,
             member,
@@ -129,6 +135,7 @@ impl Reader {
             began: Beginning::default(),
             polled: false,
             asked: 0,
+            joined: false,
         }
     }
 
@@ -152,7 +159,7 @@ impl Reader {
                         continue;
                     }
                     let by = *deadline.get_or_insert(Instant::now() + self.company.patience);
-                    let settled = self.book.is_settled(mark, version);
+                    let settled = self.joined && self.book.is_settled(mark, version);
                     if !settled && Instant::now() < by {
                         self.live(false).await;
                         continue;
@@ -167,6 +174,7 @@ impl Reader {
                         );
                         self.book.finds(Invariant::CatchesUp, what);
                     }
+                    self.book.ears.judge();
                     compared = Some(mark);
                     let _ = self.company.rested.send(self.who.clone()).await;
                 }
@@ -203,6 +211,25 @@ impl Reader {
             self.ask(resource, query, false).await;
         }
         self.read(Duration::from_millis(25)).await;
+        if !self.joined && self.sequence > 0 {
+            self.join().await;
+        }
+    }
+
+    /// Takes part in the topic of its organization's row, if it is one of those who do.
+    async fn join(&mut self) {
+        let id = self.channel_id();
+        let topic = (self.member.user % 2 == 0).then(|| row_topic(self.member.organization));
+        let topic = topic.filter(|_| self.company.roster.is_some());
+        if let Some(topic) = &topic {
+            let path = format!("/channels/{id}/topics/{topic}");
+            let joined = self.client.put(&path, json!({})).try_send(ANSWER).await;
+            if !joined.is_ok_and(|it| it.status == 204) {
+                return;
+            }
+        }
+        self.book.ears.sits(&id, topic);
+        self.joined = true;
     }
 
     async fn attach(&mut self) -> bool {
@@ -404,7 +431,9 @@ impl Reader {
         self.sequence = 0;
         self.since = None;
         let (findings, strict) = (&self.company.findings, self.company.peaceful);
-        self.book = Book::new(&self.who, self.member.organization, findings, strict);
+        let (organization, roster) = (self.member.organization, self.company.roster.clone());
+        self.book = Book::new(&self.who, organization, findings, strict, roster);
+        self.joined = false;
     }
 
     fn last_cursor(&self) -> Option<Since> {
@@ -457,6 +486,7 @@ impl Reader {
             let path = format!("/channels/{}", self.channel_id());
             let _ = self.client.delete(&path).try_send(ANSWER).await;
             self.life += 1;
+            self.joined = false;
         }
         self.book.forgets_requests();
         self.sequence = 0;

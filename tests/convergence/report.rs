@@ -45,6 +45,8 @@ impl Tally {
     /// Takes over what a reader counted.
     pub(super) fn read(&self, book: &Book) {
         self.add("events", book.events);
+        self.add("signals", book.ears.count);
+        self.add("signals taken back", book.ears.voids);
         for (reason, count) in &book.resets {
             self.add(&format!("resets: {reason}"), *count);
         }

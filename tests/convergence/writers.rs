@@ -283,14 +283,16 @@ pub(super) async fn by_api(
     mut random: Random,
 ) {
     let o = organization;
+    let mut speaker = "speaker".to_owned();
     while office.goes_on() {
         let n = office.number();
         let id = 1 + random.below(1_000);
         if random.one_in(12) {
             line.cut(random.pick(&[Cut::MidFrame, Cut::Reset]));
         }
-        match random.below(6) {
+        match random.below(8) {
             0..3 => action(&office, &client, o, &mut random).await,
+            6..8 => signal(&office, &client, o, &mut speaker, None).await,
             3 => {
                 let body = json!({ "subject": format!("org-{o} api {n}"), "weight": n });
                 let call = client.patch(&format!("/tickets/{id}"), body);
@@ -325,6 +327,16 @@ async fn action(office: &Office, client: &Client, o: i64, random: &mut Random) {
             .try_send(ANSWER)
     };
     office.ledger.attempt(&body);
+    if random.one_in(3) {
+        let mut speaker = format!("announcer-{id}");
+        signal(office, client, o, &mut speaker, Some(&id)).await;
+        let path = format!("/channels/{speaker}");
+        counted(
+            office,
+            "DELETE of a channel",
+            client.delete(&path).try_send(ANSWER).await,
+        );
+    }
     let mut attempts = 0;
     let first = loop {
         attempts += 1;
@@ -352,6 +364,30 @@ async fn action(office: &Office, client: &Client, o: i64, random: &mut Random) {
             // The ledger finds it there twice.
             office.tally.count("actions with two answers");
         }
+    }
+}
+
+/// Tells everybody else of the organization something, perhaps that a write will come.
+async fn signal(
+    office: &Office,
+    client: &Client,
+    o: i64,
+    speaker: &mut String,
+    action: Option<&str>,
+) {
+    let n = office.number();
+    let mut signal = json!({
+        "topic": "organization", "name": "says",
+        "data": { "n": n, "organization_id": o, "text": format!("org-{o} says {n}") },
+    });
+    if let Some(action) = action {
+        signal["action_id"] = json!(action);
+    }
+    let call = client.post("/signals", signal);
+    let call = call.header("channel-id", speaker).try_send(ANSWER);
+    if counted(office, "signal", call.await).is_none() {
+        // It may still come, and then after the next one: whose order that is, is another sender's.
+        *speaker = format!("speaker-{n}");
     }
 }
 
