@@ -34,6 +34,8 @@ pub(super) struct State {
     waiting: HashMap<String, Arc<Batch>>,
     /// How often harm was done.
     pub(super) done: u64,
+    /// Batches that the feed has announced.
+    pub(super) announced: u64,
 }
 
 impl State {
@@ -41,6 +43,7 @@ impl State {
         *self = Self {
             armed: harm,
             offset: seed % ONE_IN,
+            announced: self.announced,
             ..Self::default()
         };
     }
@@ -57,7 +60,11 @@ impl HarmfulBroker {
 
 impl Broker for HarmfulBroker {
     fn publish(&self, to: &Address, batch: &Arc<Batch>) {
-        let batches = self.state.lock().unwrap().harm(to, batch);
+        let batches = {
+            let mut state = self.state.lock().unwrap();
+            state.announced += 1;
+            state.harm(to, batch)
+        };
         for (to, batch) in batches {
             self.local.publish(&to, &batch);
         }

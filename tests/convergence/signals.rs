@@ -4,7 +4,7 @@
 //! each kind of harm, which has to be found under its name.
 
 use super::{
-    drill::nothing_left,
+    drill::end,
     ears::{Fate, Roster, Sent, row_topic},
     invariants::{Findings, Invariant},
     plan::Random,
@@ -14,7 +14,7 @@ use super::{
     schema,
     wire::{Tamper, Wire},
 };
-use crate::support::{Client, Database, Transport, cluster, server::SECRET, token_of};
+use crate::support::{Client, Database, Transport, server::SECRET, token_of};
 use rowcast::{
     config::Config,
     server::{Running, Server},
@@ -343,8 +343,5 @@ async fn signals_reach_whom_they_should_and_announced_writes_end() {
         sent.into_inner(),
         SIGNALS * (12 + 4 * Harm::ALL.len() as u64)
     );
-    nothing_left(&running).await;
-    running.shutdown().await;
-    assert_eq!(cluster::connections(&database).await, [""; 0]);
-    database.finish().await;
+    end(running, database).await;
 }
