@@ -58,7 +58,7 @@ pub use crate::wire::status;
 use crate::{catalog::OWN_NAMES, config::Limits};
 use asynchronous::Target;
 use head::{Segment, head};
-use route::{boxed, first_of, nowhere, one, otherwise, own_names, two, with};
+use route::{boxed, first_of, nowhere, one, otherwise, own_names, two, under_own_names, with};
 use signals::Topic;
 use std::sync::Arc;
 use warp::{Filter, delete, filters::BoxedFilter, get, patch, path, post, put};
@@ -184,7 +184,7 @@ pub fn routes(limits: &Limits, to: &Handlers) -> BoxedFilter<(Response,)> {
         channel_routes, topic_routes, request_routes, pass_routes, batch_routes, function_routes,
         health_routes, own_names(),
     ]);
-    let all = first_of([own, list_routes, item_routes, nowhere()]);
+    let all = first_of([under_own_names(own), list_routes, item_routes, nowhere()]);
     match &to.page {
         Some(page) => page::routes(page).or(all).unify().boxed(),
         None => all,

@@ -89,6 +89,22 @@ pub(super) fn two<T: 'static>(
     path.map(|_, _| ()).untuple_one()
 }
 
+/// These routes for paths under rowcast's own names only: what is asked for most, a resource, is spared a
+/// look at each of them.
+pub(super) fn under_own_names(routes: BoxedFilter<(Response,)>) -> BoxedFilter<(Response,)> {
+    warp::path::peek()
+        .and_then(async |path: Peek| {
+            let first = path.segments().next().unwrap_or_default();
+            match OWN_NAMES.contains(&first) {
+                true => Ok(()),
+                false => Err(warp::reject::not_found()),
+            }
+        })
+        .untuple_one()
+        .and(routes)
+        .boxed()
+}
+
 /// Paths under rowcast's own names that lead nowhere, so that no table of such a name answers there.
 pub(super) fn own_names() -> BoxedFilter<(Response,)> {
     warp::path::peek()

@@ -37,3 +37,19 @@ pub use keys::{KEYS_MAX, MastersInUse, RowKey};
 pub use read::{Item, Listing};
 pub use rows::{RowBuffer, RowStream};
 pub use write::Written;
+
+use crate::{
+    error::Result,
+    identity::OrganizationId,
+    query::{Query, Value},
+};
+
+/// The statement that a query's own rows come from, with its parameters: for those who want to see or to
+/// measure it.
+///
+/// # Errors
+/// `OrganizationNotAllowed` if the organization is no value of the column that tells it.
+pub fn statement(query: &Query, organization: &OrganizationId) -> Result<(String, Vec<Value>)> {
+    let (rendered, _) = sql::select(query, organization)?;
+    Ok((rendered.sql, rendered.parameters))
+}
