@@ -265,6 +265,32 @@ async fn when_all_connections_are_taken_the_caller_is_told() {
 }
 
 #[tokio::test]
+async fn a_repeated_request_is_prepared_once() {
+    let zoo = Zoo::with(
+        "create view prepared as
+             select 1 as organization_id, statement, generic_plans + custom_plans as uses
+             from pg_prepared_statements;
+         grant select on prepared to zoo_keeper",
+        |_| (),
+    )
+    .await;
+    let who = keeper(1);
+    for id in 1..=7 {
+        let text = format!("id=eq.{id}&limit=3&order=id.desc");
+        let query = zoo.query(&who, "cages", &text).await.unwrap();
+        zoo.database.list(&who, &query).await.unwrap();
+    }
+    let asked = "statement=like.*cages*&statement=not.like.*prepared*";
+    let prepared = zoo.query(&who, "prepared", asked).await.unwrap();
+    let listing = zoo.database.list(&who, &prepared).await.unwrap();
+    let rows: serde_json::Value = serde_json::from_slice(&listing.body).unwrap();
+    let uses = rows.as_array().unwrap().iter().map(|it| &it["uses"]);
+    assert_eq!(uses.collect::<Vec<_>>(), [7], "{rows}");
+    assert_eq!(zoo.database.connections().open, 1);
+    zoo.close().await;
+}
+
+#[tokio::test]
 async fn a_connection_keeps_a_bounded_number_of_statements() {
     let zoo = Zoo::with(
         "create view kept as select 1 as organization_id, count(*) as statements from pg_prepared_statements;
