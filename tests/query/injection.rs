@@ -123,13 +123,7 @@ fn paths_and_headers(one: &Client, text: &str, encoded: &str) -> Vec<(Call, Stri
     ] {
         calls.push((one.get(&path), path));
     }
-    for name in [
-        "range",
-        "prefer",
-        "accept",
-        "if-none-match",
-        "range-unit",
-    ] {
+    for name in ["range", "prefer", "accept", "if-none-match", "range-unit"] {
         let call = one.get("/items?limit=1").header(name, text);
         calls.push((call, format!("{name}: {text}")));
     }
