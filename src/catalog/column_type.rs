@@ -61,6 +61,18 @@ impl ColumnType {
         }
     }
 
+    /// Whether its values look different in different time zones.
+    pub fn has_time_zone(&self) -> bool {
+        match &self.kind {
+            TypeKind::Base => self.oid == oid::TIMESTAMPTZ,
+            TypeKind::Domain(part)
+            | TypeKind::Array(part)
+            | TypeKind::Range(part)
+            | TypeKind::Multirange(part) => part.has_time_zone(),
+            TypeKind::Enum(_) | TypeKind::Other => false,
+        }
+    }
+
     /// The type itself, or what a domain is over, however many domains deep.
     pub fn base(&self) -> &ColumnType {
         match &self.kind {

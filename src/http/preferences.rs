@@ -15,7 +15,7 @@ use crate::{
 use http::HeaderMap;
 
 /// What a caller would like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Preferences {
     /// `respond-async`.
     pub(super) respond_async: bool,
@@ -31,6 +31,8 @@ pub(super) struct Preferences {
     pub(super) transaction: Option<Transaction>,
     /// `handling=`: what becomes of preferences that cannot be followed.
     pub(super) handling: Option<Handling>,
+    /// `timezone=`: in which time zone a read shows times.
+    pub(super) time_zone: Option<String>,
     /// `max-affected=`: how many rows a write may change.
     pub(super) max_affected: Option<u64>,
 }
@@ -141,6 +143,34 @@ impl Preferences {
     /// `HeaderMalformed` for what is no visible ASCII; `PreferenceInvalid` with `handling=strict` for
     /// preferences that cannot be followed.
     pub(super) fn read(head: &Head) -> Result<Self> {
+        let (mut preferences, mut unknown) = Self::gather(head)?;
+        if let Some(zone) = preferences.time_zone.take() {
+            unknown.push(format!("timezone={zone}"));
+        }
+        preferences.judge(&unknown)
+    }
+
+    /// The same for a read that is answered at once, which can show times in a time zone. Whether there
+    /// is such a zone is yet to be asked.
+    ///
+    /// # Errors
+    /// As [`Preferences::read`].
+    pub(super) fn of_read(head: &Head) -> Result<Self> {
+        let (preferences, unknown) = Self::gather(head)?;
+        preferences.judge(&unknown)
+    }
+
+    /// The same, the time zone aside: it is none, or cannot be followed.
+    ///
+    /// # Errors
+    /// `PreferenceInvalid` with `handling=strict`.
+    pub(super) fn without_time_zone(mut self) -> Result<Self> {
+        let zone = self.time_zone.take().unwrap_or_default();
+        self.judge(&[format!("timezone={zone}")])
+    }
+
+    /// All that is said, and what of it nobody knows.
+    fn gather(head: &Head) -> Result<(Self, Vec<String>)> {
         let mut preferences = Self::default();
         let mut unknown = Vec::new();
         for value in head.headers.get_all(PREFER) {
@@ -155,8 +185,13 @@ impl Preferences {
                 }
             }
         }
-        if unknown.is_empty() || preferences.handling != Some(Handling::Strict) {
-            return Ok(preferences);
+        Ok((preferences, unknown))
+    }
+
+    /// Refuses what nobody knows if handling is strict.
+    fn judge(self, unknown: &[String]) -> Result<Self> {
+        if unknown.is_empty() || self.handling != Some(Handling::Strict) {
+            return Ok(self);
         }
         let unknown = format!("Invalid preferences: {}", unknown.join(", "));
         let detail =
@@ -189,6 +224,10 @@ impl Preferences {
             ("count", _) => return first(&mut self.count, Count::named(&word)),
             ("tx", _) => return first(&mut self.transaction, Transaction::named(&word)),
             ("handling", _) => return first(&mut self.handling, Handling::named(&word)),
+            ("timezone", "") => return false,
+            ("timezone", zone) => {
+                self.time_zone.get_or_insert_with(|| zone.to_owned());
+            }
             ("max-affected", _) => return first(&mut self.max_affected, value.parse().ok()),
             _ => return false,
         }
@@ -248,6 +287,7 @@ impl Preferences {
         ];
         let words = words.into_iter().flatten().map(str::to_owned);
         let all: Vec<String> = words
+            .chain(self.time_zone.iter().map(|it| format!("timezone={it}")))
             .chain(max_affected.map(|it| format!("max-affected={it}")))
             .collect();
         if !all.is_empty() {

@@ -56,7 +56,7 @@ impl Reads {
     /// What every read looks at before its query.
     pub(super) fn begin(&self, head: &Head) -> Result<(Caller, Preferences, Media)> {
         let caller = self.callers.caller(head)?;
-        let preferences = Preferences::read(head)?;
+        let preferences = Preferences::of_read(head)?;
         let media = Media::read(head)?;
         Ok((caller, preferences, media))
     }
@@ -86,8 +86,14 @@ pub(super) async fn answer(
     mut query: Query,
     path: &str,
 ) -> Answered {
-    let preferences = Preferences::read(head)?;
+    let mut preferences = Preferences::of_read(head)?;
     let media = Media::read(head)?;
+    if let Some(name) = &preferences.time_zone {
+        let zone = reads.database.time_zone(name).await?;
+        if !zone.is_some_and(|it| query.in_time_zone(&it)) {
+            preferences = preferences.without_time_zone()?;
+        }
+    }
     // What gives one thing is not answered in an array.
     let one = query.call().is_some_and(|it| it.shape() != Shape::Many);
     range::narrow(&mut query, head)?;
@@ -228,6 +234,8 @@ pub(super) async fn item(
             .accept(&head, &preferences, &identity, id, Wanted::Target(&target))
             .await;
     }
+    // An item is a row as it is, which a store may keep.
+    Preferences::read(&head)?;
     let wanted = conditions::if_match(&head)?;
     let unless = conditions::if_none_match(&head)?;
     let access = reads.database.access(&identity.role).await?;

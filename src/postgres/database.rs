@@ -12,6 +12,7 @@ use super::{
     pool::{Pool, Share, Shares},
     read::{self, Item, Listing},
     rows::RowStream,
+    time_zones::TimeZones,
     write::{self, Written},
 };
 use crate::{
@@ -36,7 +37,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// One PostgreSQL database: its pools and its catalog.
 #[derive(Clone)]
 pub struct Database {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 /// What all handles share.
@@ -52,6 +53,8 @@ pub(super) struct Inner {
     pub(super) masters: MasterKeys,
     // A std lock: held for a look-up, never across an await.
     known: RwLock<Known>,
+    /// The names of time zones, once somebody has asked for one.
+    pub(super) time_zones: TimeZones,
     signer: OnceLock<Arc<CursorSigner>>,
     // A std lock: held for a clone or an exchange.
     following: RwLock<Option<Following>>,
@@ -121,6 +124,7 @@ impl Database {
                     catalog: Arc::new(catalog),
                     access: HashMap::new(),
                 }),
+                time_zones: TimeZones::default(),
                 signer: OnceLock::new(),
                 following: RwLock::default(),
                 committed: Arc::default(),

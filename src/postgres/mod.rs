@@ -28,6 +28,7 @@ mod rows;
 mod session;
 pub(crate) mod sql;
 mod statements;
+mod time_zones;
 mod triggers;
 mod write;
 

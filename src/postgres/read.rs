@@ -308,6 +308,7 @@ async fn open(database: &Inner, identity: &Identity, query: &Query, via: Via) ->
         identity,
         statement_timeout,
         action: "",
+        time_zone: query.time_zone.as_ref(),
     };
     let mut attempt = 1;
     loop {

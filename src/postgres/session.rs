@@ -15,10 +15,11 @@ use super::{
 use crate::{
     error::{Error, Kind, Result},
     identity::{Identity, Role},
+    query::TimeZone,
     snapshot::Snapshot,
 };
 use futures_util::TryStreamExt;
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 use tokio_postgres::{Column, Row, RowStream, Statement, types::ToSql};
 
 pub(super) const BEGIN_READ: &str = "begin isolation level repeatable read read only";
@@ -53,6 +54,18 @@ pub(super) struct Settings<'a> {
     /// reader's and whose clock is therefore ours.
     pub(super) statement_timeout: Duration,
     pub(super) action: &'a str,
+    /// In which time zone times are shown; `None`: UTC.
+    pub(super) time_zone: Option<&'a TimeZone>,
+}
+
+impl Settings<'_> {
+    /// What begins a transaction that reads.
+    fn begin_read(self) -> Cow<'static, str> {
+        match self.time_zone {
+            None => BEGIN_READ.into(),
+            Some(zone) => format!("{BEGIN_READ}; set local time zone '{}'", zone.name()).into(),
+        }
+    }
 }
 
 /// Rows on their way, with the state that they are of.
@@ -99,12 +112,13 @@ pub(super) async fn read(
     then: Then,
 ) -> Result<Reading, Failure> {
     let begin = lease.statement(SETTINGS).await.map_err(stale)?;
+    let begin_read = settings.begin_read();
     let (began, told, rows) = match lease.prepared(&query.sql) {
         Some(statement) => {
             lease.busy();
             let (began, told, rows, _) = tokio::join!(
                 biased;
-                lease.batch_execute(BEGIN_READ),
+                lease.batch_execute(&begin_read),
                 set(lease, &begin, settings),
                 lease.query_raw(&statement, &query.parameters),
                 lease.simple_query_raw(then.sql()),
@@ -117,7 +131,7 @@ pub(super) async fn read(
             lease.busy();
             let (began, told, statement) = tokio::join!(
                 biased;
-                lease.batch_execute(BEGIN_READ),
+                lease.batch_execute(&begin_read),
                 set(lease, &begin, settings),
                 lease.statement(&query.sql),
             );

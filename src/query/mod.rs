@@ -10,6 +10,7 @@ mod parameters;
 pub(crate) mod read;
 mod scanner;
 pub(crate) mod syntax;
+mod time_zone;
 pub mod value;
 pub(crate) mod write;
 
@@ -17,6 +18,7 @@ pub use call::{Brought, Call, Shape};
 pub(crate) use key::encode as encode_id;
 pub(crate) use key::of_row as row_id;
 pub use read::{Counting, Query, Range};
+pub use time_zone::TimeZone;
 pub use value::Value;
 pub use write::{
     Action, ActionId, Answer, Duplicates, Fingerprint, Format, Write, WriteOptions, to_json,

@@ -81,6 +81,12 @@ create table empties (
     id int primary key
 );
 
+create table openings (
+    id int primary key,
+    at timestamptz,
+    all_at timestamptz[]
+);
+
 create view cheap_books as
 select id, title, price, author_id from books where price < 10;
 
@@ -143,6 +149,7 @@ insert into members values (1, 'Mia', null), (2, 'Noa', 1), (3, 'Oli', 1);
 insert into cards values (1, 'C-1'), (2, 'C-2');
 insert into loans values (1, 1, 1, 3), (2, 2, 2, null), (3, 2, 3, 1);
 insert into shelf_marks values ('A', 1, 1, 'left'), ('A', 2, 2, null), ('B', 1, 3, 'top');
+insert into openings values (1, '2023-10-18T12:37:59.611Z', '{2023-01-01T00:00:00Z}');
 insert into "readingRooms" values (1, '18:00', 20), (2, '22:00', 4);
 insert into unkeyed values (null, null), ('1', '0'), ('2', '0');
 select setval(pg_get_serial_sequence('books', 'id'), 100);

@@ -55,6 +55,7 @@ impl Question<'_> {
             identity: self.identity,
             statement_timeout,
             action: "",
+            time_zone: None,
         }
     }
 }

@@ -262,7 +262,14 @@ pub(super) fn all(query: &Query) -> Vec<Item> {
     let own = query.outputs.iter().map(|it| Item {
         name: it.name.clone(),
         encoding: match &it.source {
-            Source::Place(place) => Encoding::of(place.type_(&query.resource)),
+            Source::Place(place) => {
+                let type_ = place.type_(&query.resource);
+                match query.time_zone.is_some() && type_.has_time_zone() {
+                    // In UTC only we write times ourselves.
+                    true => Encoding::ToJson,
+                    false => Encoding::of(type_),
+                }
+            }
             // Of a type that only PostgreSQL knows.
             Source::Cast(..) | Source::Aggregate { .. } => Encoding::ToJson,
         },

@@ -56,6 +56,7 @@ impl<'a> Work<'a> {
             identity: self.identity,
             statement_timeout: self.database.statement_timeout,
             action: "",
+            time_zone: None,
         }
     }
 

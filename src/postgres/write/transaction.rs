@@ -266,6 +266,7 @@ impl<'a> Transaction<'a> {
             identity: self.identity,
             statement_timeout: self.database.statement_timeout,
             action: self.action.map_or("", |it| it.id.as_str()),
+            time_zone: None,
         }
     }
 

@@ -9,7 +9,7 @@ mod output;
 mod page;
 mod place;
 
-use super::{call::Call, grammar, key, syntax::Syntax};
+use super::{call::Call, grammar, key, syntax::Syntax, time_zone::TimeZone};
 use crate::{
     catalog::{Access, Allowed, Catalog, Column, Privileges, Resource, Tenancy},
     error::{Error, Kind, Result},
@@ -51,6 +51,8 @@ pub struct Query {
     pub(crate) modified: Option<Modified>,
     /// How the rows are counted.
     pub(crate) counting: Option<Counting>,
+    /// In which time zone times are shown; `None`: UTC.
+    pub(crate) time_zone: Option<TimeZone>,
     /// Whether an answer has an entity tag.
     pub(crate) etag: bool,
     /// Whether the rows' secret keys come with them.
@@ -200,6 +202,18 @@ impl Query {
         Ok(query)
     }
 
+    /// Shows times in a time zone; `false` if they cannot be.
+    pub fn in_time_zone(&mut self, zone: &TimeZone) -> bool {
+        if self.asks_the_log() {
+            return false;
+        }
+        self.time_zone = Some(zone.clone());
+        for way in &mut self.ways {
+            way.embed.query.time_zone = Some(zone.clone());
+        }
+        true
+    }
+
     /// The function whose rows are read, if it is not the resource itself.
     pub fn call(&self) -> Option<&Call> {
         self.call.as_deref()
@@ -324,6 +338,7 @@ impl Query {
             call: None,
             modified: None,
             counting: None,
+            time_zone: None,
             etag: false,
             keys: false,
             pages: false,
