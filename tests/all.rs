@@ -27,6 +27,7 @@ mod http_async;
 mod http_auth;
 mod http_changes;
 mod http_channels;
+mod http_compressed;
 mod http_limits;
 mod http_plain;
 mod http_routes;

@@ -187,25 +187,6 @@ async fn large_answers_are_compressed_for_whoever_asks() {
 }
 
 #[tokio::test]
-async fn streams_are_never_compressed() {
-    let server = server().await;
-    let client = server.client(1, 1);
-    for accept in ["text/event-stream", "application/x-ndjson"] {
-        let call = client.get("/channels/a").header("accept", accept);
-        let answer = call.header("accept-encoding", "gzip").open().await;
-        assert_eq!(answer.headers()["content-type"], accept);
-        assert!(!answer.headers().contains_key("content-encoding"));
-        let mut body = answer.into_body();
-        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
-        assert!(
-            String::from_utf8_lossy(&first).contains("\"open\""),
-            "it is there at once"
-        );
-    }
-    server.finish().await;
-}
-
-#[tokio::test]
 async fn http_2_is_spoken_with_who_begins_in_it() {
     let server = server().await;
     let client = server.client(1, 1);

@@ -29,7 +29,7 @@ export class SlowSocket extends WebSocket {
 
   override set onmessage(handler: ((event: MessageEvent) => void) | null) {
     this.#handler = handler;
-    super.onmessage = (event) => later(delayMs(String(event.data).length), () => this.#handler?.(event));
+    super.onmessage = (event) => later(delayMs(event.data.byteLength ?? event.data.length), () => this.#handler?.(event));
   }
   override get onmessage() {
     return this.#handler;

@@ -1,29 +1,32 @@
 /**
  * The client: what an application calls, and how the parts are put together.
  */
+import { type Action, ConflictError, type Outcome, draw, itemPath } from "./actions.ts";
 import type { ConnectionOptions } from "./connection.ts";
 import { identityOf, newId } from "./identity.ts";
 import { Inbox } from "./inbox.ts";
 import { type Coverage, type LiveQuery } from "./live.ts";
-import { Loader, Prefetcher } from "./loader.ts";
-import { type State, VIAS } from "./machine.ts";
+import { Loader } from "./loader.ts";
+import { type State, VIAS, backoffMs } from "./machine.ts";
 import type { AnyResources, Figures, Name, Options, Resources, Status } from "./options.ts";
 import { listenToPage } from "./page.ts";
 import { Persist } from "./persist.ts";
+import type { Prefetcher } from "./prefetcher.ts";
 import { Queries } from "./queries.ts";
 import { type Asks, Query, type Spec, path, resourcePath } from "./query.ts";
 import { type Handler, Requests } from "./requests.ts";
 import { Store, keyText } from "./store.ts";
 import { Link } from "./tabs.ts";
 import { Topic, type TopicOptions } from "./topic.ts";
-import { type Key, ProblemError, type Row, type ServerEvent, localProblem } from "./wire.ts";
-import { type Action, type Outcome, type WriteWord, Writes, itemPath } from "./writes.ts";
+import { type Key, ProblemError, type Row, type ServerEvent, localProblem, problemOf } from "./wire.ts";
+import type { WriteWord, Writes } from "./writes.ts";
 
 const MEMORY_BYTES = 64 * 1024 * 1024;
-const PREFETCH_BYTES = 2 * 1024 * 1024;
 const WARM_MOST = 100;
 const CONNECT_TIMEOUT_MS = 8_000;
 const FIGURES_MOST = 50;
+const RECALL_MS = 100;
+const LATER_MS = 1_000;
 const PRIORITY = 3;
 const LOAD_PRIORITY = 1;
 
@@ -54,18 +57,22 @@ export class Client<S extends Resources = AnyResources> implements Asks {
   /** @internal */
   readonly queries: Queries;
   /** @internal */
-  readonly writes: Writes;
+  writes: Writes | undefined;
+  #writing: Promise<Writes> | undefined;
   /** @internal */
   link: Link | undefined;
   /** Rows that colleagues will share, by action. @internal */
   readonly shared = new Map<string, Promise<Row | undefined>>();
   #inbox: Inbox;
   #loader: Loader;
-  #prefetcher: Prefetcher;
+  #prefetcher: Promise<Prefetcher> | undefined;
 
-  #base: string;
-  #fetch: NonNullable<Options["fetch"]>;
-  #ready: Promise<void>;
+  /** The server, without a slash at the end. @internal */
+  readonly server: string;
+  /** @internal */
+  readonly http: NonNullable<Options["fetch"]>;
+  /** Resolves when what is kept can be reached. @internal */
+  readonly hasStarted: Promise<void>;
   #statusListeners = new Set<() => void>();
   #eventListeners = new Set<(event: ServerEvent) => void>();
   #outcomeListeners = new Set<(outcome: Outcome) => void>();
@@ -75,12 +82,12 @@ export class Client<S extends Resources = AnyResources> implements Asks {
 
   constructor(/** @internal */ readonly options: Options) {
     const base = options.url ?? globalThis.location?.origin ?? "";
-    this.#base = base.replace(/\/$/, "");
-    this.#fetch = options.fetch ?? globalThis.fetch.bind(globalThis);
-    const { memoryBytesMax = MEMORY_BYTES, warmQueriesMax = WARM_MOST, prefetchBytesMax = PREFETCH_BYTES } = options;
+    this.server = base.replace(/\/$/, "");
+    this.http = options.fetch ?? globalThis.fetch.bind(globalThis);
+    const { memoryBytesMax = MEMORY_BYTES, warmQueriesMax = WARM_MOST } = options;
     let started = () => {};
     const ready = new Promise<void>((resolve) => (started = resolve));
-    this.#ready = ready;
+    this.hasStarted = ready;
     const store = (this.store = new Store(options.keys, memoryBytesMax));
     this.persist = new Persist("", options.persist === false ? undefined : (options.indexedDB ?? globalThis.indexedDB));
     this.requests = new Requests(`${newId(6)}-`, {
@@ -112,8 +119,6 @@ export class Client<S extends Resources = AnyResources> implements Asks {
         await this.from(resource as Name<S>).in(column, ids).priority(LOAD_PRIORITY);
       },
     });
-    this.#prefetcher = new Prefetcher(prefetchBytesMax);
-    this.writes = this.#makeWrites();
     this.#inbox = new Inbox(this);
     void this.#start().then(started);
   }
@@ -147,18 +152,9 @@ export class Client<S extends Resources = AnyResources> implements Asks {
    * Loads what the user will need next, when its turn comes, and keeps it true and warm. Resolves
    * with whether it was loaded: not on a scarce link, nor beyond the budget.
    */
-  prefetch<R extends object>(query: Query<R>): Promise<boolean> {
-    return this.#prefetcher.add(async (budget) => {
-      const stop = new AbortController();
-      let bytes = 0;
-      const meter = (more: number) => {
-        if ((bytes += more) > budget) stop.abort();
-      };
-      const live = this.live({ ...query.spec, priority: 7, signal: stop.signal, meter });
-      await Promise.race([live.ready, new Promise((resolve) => stop.signal.addEventListener("abort", resolve))]);
-      live.close();
-      return bytes;
-    });
+  async prefetch<R extends object>(query: Query<R>): Promise<boolean> {
+    this.#prefetcher ??= this.#later().then(({ Prefetcher }) => new Prefetcher(this.options.prefetchBytesMax));
+    return (await this.#prefetcher).load(query.spec, (spec) => this.live(spec));
   }
 
   /**
@@ -178,7 +174,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     };
     // The stand-in is drawn as the key, so that what refers to the row can do so already.
     const drawn = key.startsWith("~") && columns.length === 1;
-    const done = this.writes.add(drawn ? { ...action, drawn: { ...row, [columns[0] as string]: key } } : action);
+    const done = this.#write(drawn ? { ...action, drawn: { ...row, [columns[0] as string]: key } } : action);
     return Object.assign(done as Promise<S[N]["Row"]>, { key });
   }
 
@@ -190,14 +186,14 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     resource: N, key: Key, values: S[N]["Update"], how: { conflict?: "mine" | "theirs" } = {},
   ): Promise<S[N]["Row"] | undefined> {
     const text = keyText(key);
-    return this.writes.add({
+    return this.#write({
       id: newId(12), op: "update", resource, key: text, values: values as Row,
       path: itemPath(resource, key), base: this.store.get(resource, text), conflict: how.conflict,
     }) as Promise<S[N]["Row"] | undefined>;
   }
 
   remove<N extends Name<S>>(resource: N, key: Key): Promise<S[N]["Row"] | undefined> {
-    return this.writes.add({
+    return this.#write({
       id: newId(12), op: "remove", resource, key: keyText(key), values: {}, path: itemPath(resource, key),
     }) as Promise<S[N]["Row"] | undefined>;
   }
@@ -209,7 +205,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
 
   /** Writes that are not confirmed yet. */
   get pending(): readonly Action[] {
-    return this.writes.pending;
+    return this.writes?.pending ?? [];
   }
 
   /** Calls back when [`status`](Client.status) has changed. */
@@ -231,7 +227,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
   setOnline(online: boolean): void {
     this.#forcedOffline = !online;
     this.link?.tell(online ? "online" : "offline");
-    if (online) this.writes.drain();
+    if (online) this.writes?.drain();
   }
 
   async close(): Promise<void> {
@@ -240,14 +236,14 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     this.queries.end();
     this.requests.fail(new ProblemError(localProblem("closed", "The client was closed.")));
     await this.persist.flush();
-    this.writes.close();
+    this.writes?.close();
     this.link?.close();
     this.persist.close();
   }
 
   /** Ends, and deletes what is kept of this identity, also in the other tabs. */
   async logout(): Promise<void> {
-    await this.#ready;
+    await this.hasStarted;
     this.link?.broadcast({ logout: true });
     this.link?.close();
     await this.persist.clear();
@@ -284,7 +280,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
   /** Calls the server as the user. @internal */
   async call(route: string, init: RequestInit = {}, fresh = false): Promise<Response> {
     const token = await this.link?.token(fresh);
-    return this.#fetch(this.#base + route, {
+    return this.http(this.server + route, {
       ...init,
       headers: { ...(init.headers as Record<string, string>), Authorization: `Bearer ${token}` },
     });
@@ -302,7 +298,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     if (this.status.isCaughtUp) return;
     this.#setStatus({ isCaughtUp: true });
     for (const query of this.queries.of(undefined)) query.caughtUp();
-    this.writes.drain();
+    this.writes?.drain();
   }
 
   /** @internal */
@@ -313,17 +309,17 @@ export class Client<S extends Resources = AnyResources> implements Asks {
   async #start(): Promise<void> {
     const { options, persist } = this;
     const identity = options.identity ?? (await identityOf(options.token).catch(() => "unknown"));
-    const name = `rowcast:${this.#base}:${identity}`;
+    const name = `rowcast:${this.server}:${identity}`;
     await persist.open(name);
     if (this.#closed) return persist.close();
     persist.onSaved = (sequence) => this.link?.saved(sequence);
     this.store.onState = (resource, key, version, row) => persist.state(resource, key, version, row);
     await this.queries.restore();
     const connection: ConnectionOptions = {
-      base: this.#base,
+      base: this.server,
       channel: `tab-${newId(12)}`,
       token: options.token,
-      fetch: this.#fetch,
+      fetch: this.http,
       WebSocket: options.WebSocket ?? globalThis.WebSocket,
       resources: options.resources,
       vias: options.transports ?? VIAS,
@@ -334,12 +330,16 @@ export class Client<S extends Resources = AnyResources> implements Asks {
       lines: (text, _before, bytes) => this.#inbox.lines(text, bytes),
       local: (event) => this.#inbox.local(event as ServerEvent),
       state: (state, reason) => this.#stateChanged(state, reason),
-      leads: () => {
+      leads: async () => {
         persist.writes = true;
         this.#setStatus({ isLeader: true });
         // What the leader before could not write any more.
-        return persist.flush();
+        await persist.flush();
+        // What the first screen asks for goes out with the opening, once the cache was looked into.
+        await Promise.race([this.queries.recalled, new Promise((resolve) => setTimeout(resolve, RECALL_MS))]);
       },
+      first: () => this.requests.ride(),
+      orphaned: () => this.requests.channelOpened(false),
       follows: (open, caught) => {
         for (const id of open) if (!this.requests.has(id)) this.store.requestOpened(id);
         if (caught) this.caughtUp();
@@ -353,40 +353,65 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     this.#unlisten = listenToPage({
       online: () => !this.#forcedOffline && link.tell("online"),
       offline: () => link.tell("offline"),
-      hide: () => void persist.flush(),
+      hide: (event) => {
+        void persist.flush();
+        // A page that is kept comes back to its channel.
+        if (!(event as PageTransitionEvent).persisted) link.leave();
+      },
       freeze: () => link.freeze(),
       thaw: () => link.thaw(),
     });
     link.start();
     if (globalThis.navigator?.onLine === false) link.tell("offline");
-    void this.writes.restore();
+    if ((await persist.actions()).length) void this.#queue().then((writes) => writes.restore());
   }
 
-  #makeWrites(): Writes {
-    return new Writes({
-      store: this.store,
-      persist: this.persist,
-      ready: () => this.#ready,
-      call: (route, init, fresh) => this.call(route, init, fresh),
-      isOnline: () =>
-        !this.#closed && !this.#forcedOffline && this.link !== undefined && globalThis.navigator?.onLine !== false,
-      exclusively: (run) => {
-        const locks = globalThis.navigator?.locks;
-        const kept = this.persist.isKept && locks;
-        return kept ? locks.request(`${this.link?.name}:writes`, run) as Promise<never> : run();
-      },
-      broadcast: (word) => this.link?.broadcast({ write: word }),
-      outcome: (outcome) => {
-        if (!outcome.error) this.#inbox.knows(outcome.action.id);
-        for (const listener of [...this.#outcomeListeners]) listener(outcome);
-      },
-      pending: (count) => this.#setStatus({ pending: count }),
+  /** Draws it, and hands it to the queue. */
+  async #write(action: Action): Promise<Row | undefined> {
+    draw(this.store, action);
+    this.#setStatus({ pending: this.status.pending + 1 });
+    return (await this.#queue()).add(action);
+  }
+
+  /** The queue of writes, loaded when there is something for it. */
+  #queue(): Promise<Writes> {
+    this.#writing ??= this.#later().then(({ Writes }) => {
+      const shared = { ProblemError, ConflictError, localProblem, problemOf, backoffMs, draw };
+      return (this.writes = new Writes(this, shared));
     });
+    return this.#writing;
+  }
+
+  /** Whether there is any use in trying. @internal */
+  isOnline(): boolean {
+    return !this.#closed && !this.#forcedOffline && this.link !== undefined && globalThis.navigator?.onLine !== false;
+  }
+
+  /** @internal */
+  outcome(outcome: Outcome): void {
+    if (!outcome.error) this.#inbox.knows(outcome.action.id);
+    for (const listener of [...this.#outcomeListeners]) listener(outcome);
+  }
+
+  /** @internal */
+  waits(pending: number): void {
+    this.#setStatus({ pending });
+  }
+
+  /** What no first screen needs; without a network it is tried until there is one. */
+  async #later(): Promise<typeof import("./later.ts")> {
+    for (;;) {
+      try {
+        return await import("./later.ts");
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, LATER_MS));
+      }
+    }
   }
 
   #word(word: Record<string, unknown>): void {
     if (word.request) this.store.requestOpened(word.request as string);
-    else if (word.write) this.writes.heard(word.write as WriteWord);
+    else if (word.write) void this.#queue().then((writes) => writes.heard(word.write as WriteWord));
     else if (word.logout) void this.close();
     else if (word.coverage) this.persist.coverage(word.name as string, word.coverage as Coverage);
   }
@@ -401,7 +426,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
     if (!open) return;
     this.requests.pump();
     // While there is a network to load it by.
-    this.writes.preload().catch(() => {});
+    void this.#later();
   }
 
   #setStatus(change: Partial<Status>): void {

@@ -3,7 +3,7 @@
  * Hands on what the channel carries as text; what the events mean is others' business.
  */
 import { type Effect, INITIAL, type MachineEvent, type State, type Via, backoffMs, step } from "./machine.ts";
-import type { Attached, Fetch, Resume, Transport } from "./transport/attach.ts";
+import type { Attached, Fetch, First, Resume, Transport } from "./transport/attach.ts";
 import { websocket } from "./transport/websocket.ts";
 import { type CloseEvent, type Command, type OpenEvent, localProblem, problemOf, sequenceAfter, typeOf } from "./wire.ts";
 
@@ -27,6 +27,8 @@ export interface ConnectionHears {
   /** Lines of events; `before` is the number of the last counted event before them. */
   lines(text: string, before: number, bytes: number): void;
   local(event: object): void;
+  /** What is to go out with the next attempt. */
+  first(): readonly First[];
   state(state: State, reason?: string): void;
 }
 
@@ -142,6 +144,7 @@ export class Connection {
     this.#attached = transport(
       {
         ...this.options, token, after, since,
+        first: this.hears.first(),
         urlOf: (resume, more) => this.#url(resume, more),
         problemOf: async (answer) => (answer ? problemOf(answer) : localProblem("interrupted", "The connection broke.", true)),
       },
@@ -158,12 +161,13 @@ export class Connection {
     );
   }
 
-  #url({ after, since }: Resume, more: Record<string, string> = {}): string {
+  #url({ after, since, first }: Resume, more: Record<string, string> = {}): string {
     const { base, channel, resources } = this.options;
     const query = new URLSearchParams(more);
     if (after !== undefined) query.set("after", String(after));
     if (since !== undefined) query.set("since", since);
     if (resources) query.set("resources", resources.join(","));
+    if (first?.length) query.set("get", JSON.stringify(first));
     return `${base}/channels/${channel}?${query}`;
   }
 

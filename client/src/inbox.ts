@@ -16,7 +16,8 @@ export interface InboxHost {
   readonly figures: Figures;
   readonly requests: Requests;
   readonly queries: Queries;
-  readonly writes: Writes;
+  /** The queue of writes, where there is one. */
+  readonly writes: Writes | undefined;
   /** Rows that colleagues will share, by action. */
   readonly shared: ReadonlyMap<string, Promise<Row | undefined>>;
   /** Where the channel is, and whether this tab is the one that has it. */
@@ -99,7 +100,7 @@ export class Inbox {
   #opened({ cursor, resumed }: OpenEvent): void {
     this.host.attached();
     // The transport hands the event on before the state is told.
-    setTimeout(() => this.host.requests.channelOpened(resumed), 0);
+    setTimeout(() => this.host.requests.channelOpened(resumed, this.host.link?.isLeader), 0);
     // With `since` the first cursor is the one that was brought along, and the replay follows; its end
     // is told by another.
     const replays = cursor === this.host.link?.position.cursor && (!this.#attached || !resumed);
@@ -113,8 +114,8 @@ export class Inbox {
     store.change(event, bytes);
     const { action_id: action = "", op, row } = event;
     if (row || op === "delete" || op === "gone") {
-      for (const each of [action, ...(event.action_ids ?? [])]) if (each) writes.confirmed(each);
-    } else if (!this.known.has(action) && !writes.awaits(action)) {
+      for (const each of [action, ...(event.action_ids ?? [])]) if (each) writes?.confirmed(each);
+    } else if (!this.known.has(action) && !writes?.awaits(action)) {
       this.#noticed.push(event);
     }
     this.#cursor(event.cursor);

@@ -1,7 +1,4 @@
-/**
- * Rows by their keys, collected into few requests; and what the user will need next, loaded when
- * nothing more urgent is under way and the link can bear it.
- */
+/** Rows by their keys, collected into few requests. */
 import type { Row } from "./wire.ts";
 
 export interface LoaderHost {
@@ -103,38 +100,5 @@ export class Loader {
     const waiting = this.#waiting.get(resource)?.get(key);
     this.#waiting.get(resource)?.delete(key);
     if (waiting) how(waiting);
-  }
-}
-
-/** The part of the Network Information API that is read here. */
-interface NetworkInformation {
-  saveData?: boolean;
-  effectiveType?: string;
-}
-
-/** Whether nothing should be loaded that nobody asked for yet. */
-export function isLinkScarce(connection?: NetworkInformation): boolean {
-  const link = connection ?? (globalThis.navigator as { connection?: NetworkInformation } | undefined)?.connection;
-  return link?.saveData === true || /2g$/.test(link?.effectiveType ?? "");
-}
-
-/** Runs prefetches one after the other within a budget of bytes. */
-export class Prefetcher {
-  #last: Promise<unknown> = Promise.resolve();
-
-  constructor(
-    private bytesLeft: number,
-    private readonly isScarce: () => boolean = isLinkScarce,
-  ) {}
-
-  /** Runs it when its turn comes, and tells whether it did. It is given what is left and tells what it took. */
-  add(run: (budget: number) => Promise<number>): Promise<boolean> {
-    const turn = this.#last.then(async () => {
-      if (this.bytesLeft <= 0 || this.isScarce()) return false;
-      this.bytesLeft -= await run(this.bytesLeft);
-      return true;
-    });
-    this.#last = turn.catch(() => {});
-    return turn;
   }
 }

@@ -174,16 +174,7 @@ export class Persist {
     this.#coverages.clear();
     await this.#flushing;
     this.close();
-    await new Promise<void>((resolve) => {
-      try {
-        const request = this.factory?.deleteDatabase(this.name);
-        // Other tabs close their connection when they hear of it.
-        if (request) request.onsuccess = request.onerror = () => resolve();
-        else resolve();
-      } catch {
-        resolve();
-      }
-    });
+    await (await import("./later.ts")).deleteDatabase(this.factory, this.name);
   }
 
   close(): void {

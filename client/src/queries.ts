@@ -25,6 +25,8 @@ export interface QueriesHost {
 }
 
 export class Queries {
+  /** Resolves when the queries that were opened so far have looked into the cache. */
+  recalled: Promise<unknown> = Promise.resolve();
   /** By their text. */
   #live = new Map<string, LiveQuery>();
   /** Those among them that nobody uses, the one used longest ago first. */
@@ -55,7 +57,11 @@ export class Queries {
             asked.meter?.(bytes);
           });
         },
-        recall: (asked) => this.#recall(asked),
+        recall: (asked) => {
+          const recall = this.#recall(asked);
+          this.recalled = Promise.all([this.recalled, recall]);
+          return recall;
+        },
         remember: (asked, coverage) => this.#remember(coverageName(asked), coverage),
         forget: (unused) => this.#cooling(name, unused),
       });

@@ -2,6 +2,7 @@
  * The requests that are open on the channel: sent when the channel is, sent again where nobody knows
  * whether they arrived, ended exactly once. Knows no rows' meaning.
  */
+import type { First } from "./transport/attach.ts";
 import { type Command, type DoneEvent, type ErrorEvent, ProblemError, type Row, localProblem } from "./wire.ts";
 
 /** Figures of one request, for those who want to see how fast it was. Times are milliseconds since it was made. */
@@ -29,11 +30,14 @@ interface Open {
   readonly reject: (error: Error) => void;
   readonly started: number;
   readonly figures: RequestFigures;
-  state: "queued" | "sent" | "heard";
+  /** `riding`: it goes out with the opening of the channel. */
+  state: "queued" | "riding" | "sent" | "heard";
 }
 
 /** Below the server's limit for an identity, which other tabs share. */
 const SENT_MOST = 24;
+/** What fits into a URL beside the rest, as it is escaped there. */
+const RIDING_CHARS_MAX = 6_000;
 const BUSY_MS = 500;
 
 export interface RequestsHost {
@@ -111,22 +115,41 @@ export class Requests {
 
   /** Sends what waits, the most urgent first. */
   pump(): void {
-    if (!this.host.isOpen()) return;
-    let sent = 0;
-    const queued: Open[] = [];
-    for (const request of this.#open.values()) {
-      if (request.state === "queued") queued.push(request);
-      else sent++;
-    }
-    queued.sort((a, b) => a.priority - b.priority);
-    for (const request of queued.slice(0, Math.max(0, SENT_MOST - sent))) this.#send(request);
+    if (this.host.isOpen()) for (const request of this.#waiting("queued")) this.#send(request);
   }
 
-  /** The channel is there again; with `resumed` false, without what was open on it. */
-  channelOpened(resumed: boolean): void {
+  /** What waits while there is no channel goes out with its opening. */
+  ride(): First[] {
+    const first: First[] = [];
+    for (const request of this.#waiting("queued", "riding")) {
+      const { id: request_id, path, priority } = request;
+      const each = { request_id, path, priority };
+      if (encodeURIComponent(JSON.stringify([...first, each])).length > RIDING_CHARS_MAX) break;
+      first.push(each);
+      request.state = "riding";
+      this.host.opened(request_id);
+    }
+    return first;
+  }
+
+  /** As many as may be sent now, the most urgent first. */
+  #waiting(...states: Open["state"][]): Open[] {
+    const all = [...this.#open.values()];
+    const waiting = all.filter(({ state }) => states.includes(state)).sort((a, b) => a.priority - b.priority);
+    return waiting.slice(0, Math.max(0, SENT_MOST - all.length + waiting.length));
+  }
+
+  /**
+   * The channel is there again; with `resumed` false, without what was open on it. What rode is on its
+   * way if it was this tab that opened it.
+   */
+  channelOpened(resumed: boolean, opened = false): void {
     for (const request of [...this.#open.values()]) {
       if (request.state === "queued") continue;
-      if (resumed) {
+      if (request.state === "riding") {
+        if (opened) request.state = "sent";
+        else this.#send(request);
+      } else if (resumed) {
         // It may never have arrived. If it did, the server says that the id is in use.
         if (request.state === "sent") this.#send(request);
       } else if (request.state === "sent" || request.handler.restart) {

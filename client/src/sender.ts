@@ -1,12 +1,12 @@
 /**
  * Writes on their way: sent, checked for what others did meanwhile, settled, and renamed where the
- * database gave a key. Loaded when the first write is made; what it shares with the core is given to
- * it. Knows no queue but the map of what waits.
+ * database gave a key. Knows no queue but the map of what waits.
  */
+import type { Action, Outcome } from "./actions.ts";
 import type { Persist } from "./persist.ts";
 import type { Store } from "./store.ts";
 import type { Problem, Row } from "./wire.ts";
-import type { Action, Outcome, Pending } from "./writes.ts";
+import type { Pending, Shared } from "./writes.ts";
 
 export interface SenderHost {
   readonly store: Store;
@@ -15,10 +15,7 @@ export interface SenderHost {
   readonly pending: Map<string, Pending>;
   /** Calls the server with the current token, or a fresh one. */
   call(path: string, init: RequestInit, fresh: boolean): Promise<Response>;
-  problemOf(answer: Response): Promise<Problem>;
-  refusal(problem: Problem): Error;
-  conflict(action: Action, theirs: Row, base: Row): Error;
-  draw(action: Action): void;
+  readonly shared: Shared;
   /** It does not wait any more: tells everybody. */
   ended(pending: Pending, outcome: Outcome): void;
 }
@@ -47,9 +44,9 @@ export async function send(host: SenderHost, pending: Pending): Promise<boolean>
     const row = Array.isArray(body) ? (body[0] as Row | undefined) : body;
     return settle(host, pending, { action, row }, Number(answer.headers.get("version")));
   }
-  const problem = await host.problemOf(answer);
+  const problem = await host.shared.problemOf(answer);
   if (isTransient(problem)) return false;
-  return settle(host, pending, { action, error: host.refusal(problem) });
+  return settle(host, pending, { action, error: new host.shared.ProblemError(problem) });
 }
 
 /** Whether trying again later may help: the server is busy or away, or the first try still runs. */
@@ -98,7 +95,7 @@ async function rename(host: SenderHost, insert: Action, row: Row): Promise<void>
     }
     if (!changed) continue;
     store.undraw(action.resource, action.key, action.id);
-    host.draw(action);
+    host.shared.draw(store, action);
     if (seq !== undefined) await host.persist.putAction(seq, action);
   }
 }
@@ -115,5 +112,5 @@ async function conflictOf(host: SenderHost, { action, waited }: Pending): Promis
   const clash = Object.keys(values).some(
     (name) => differs(base[name], theirs[name]) && differs(values[name], theirs[name]),
   );
-  return clash ? host.conflict(action, theirs, base) : undefined;
+  return clash ? new host.shared.ConflictError(action, { ...base, ...values }, theirs, base) : undefined;
 }

@@ -4,7 +4,8 @@
  * say. The lock falls to the next tab the moment its holder is gone, and since every tab counts the
  * sequence, the next one resumes where the last one was.
  */
-import { Connection, type ConnectionOptions } from "./connection.ts";
+import { Connection, type ConnectionHears, type ConnectionOptions } from "./connection.ts";
+import { newId } from "./identity.ts";
 import type { State } from "./machine.ts";
 import { type Command, sequenceAfter, typeOf } from "./wire.ts";
 
@@ -17,16 +18,16 @@ type Word =
   | { t: "state"; state: State; reason: string | undefined }
   | { t: "command"; command: Command }
   | { t: "saved"; sequence: number }
+  | { t: "bye"; channel: string }
   | { t: "other"; word: unknown };
 
-export interface LinkHears {
-  lines(text: string, before: number, bytes: number): void;
-  local(event: object): void;
-  state(state: State, reason?: string): void;
+export interface LinkHears extends ConnectionHears {
   /** This tab has the connection, from now on. Resolves when it may attach. */
   leads(): Promise<void>;
   /** Another tab has it, and is attached; these requests are open. Commands may be lost before. */
   follows(open: readonly string[], caught: boolean): void;
+  /** The channel has ended, and every request on it. */
+  orphaned(): void;
   /** What other tabs say to each other. */
   word(word: unknown): void;
   /** Everything up to this event is kept by the leader. */
@@ -111,8 +112,24 @@ export class Link {
     return this.#connection.token(fresh);
   }
 
+  /**
+   * The page goes. Its channel goes with it, or it would count on the server for a while; the next
+   * leader opens one of its own, since it cannot know which of the two comes first.
+   */
+  leave(): void {
+    if (!this.isLeader) return;
+    const { channel, base, fetch } = this.options;
+    this.#say({ t: "bye", channel: `tab-${newId(12)}` });
+    void this.#connection?.token().then((token) => {
+      const headers = { Authorization: `Bearer ${token}` };
+      return fetch(`${base}/channels/${channel}`, { method: "DELETE", keepalive: true, headers });
+    }).catch(() => {});
+    this.#connection?.close();
+  }
+
   close(): void {
     this.#closed = true;
+    this.leave();
     this.#connection?.close();
     this.#release?.();
     this.#channel?.close();
@@ -157,6 +174,7 @@ export class Link {
         this.#say({ t: "local", event });
         this.hears.local(event);
       },
+      first: () => this.hears.first(),
       state: (state, reason) => {
         this.state = state;
         this.#say({ t: "state", state, reason });
@@ -197,6 +215,10 @@ export class Link {
         return;
       case "saved":
         return this.hears.saved(word.sequence);
+      case "bye":
+        this.options.channel = word.channel;
+        this.options.position.sequence = undefined;
+        return this.hears.orphaned();
       case "local":
         if (this.#follows) this.hears.local(word.event);
         return;

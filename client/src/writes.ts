@@ -1,67 +1,40 @@
 /**
- * Writes: drawn at once, sent in order, confirmed by the answer or by the change that carries their
- * action id, taken back with the problem, kept while nobody can be reached. Knows no sockets.
+ * The queue of writes: sent in order, confirmed by the answer or by the change that carries their
+ * action id, taken back with the problem, kept while nobody can be reached. Knows no sockets. Comes in
+ * a file of its own, so that what it shares with the core is given to it.
  */
-import { backoffMs } from "./machine.ts";
+import type { Action, ConflictError, Outcome, draw } from "./actions.ts";
+import type { backoffMs } from "./machine.ts";
 import type { KeptAction, Persist } from "./persist.ts";
-import { resourcePath } from "./query.ts";
-import type { SenderHost } from "./sender.ts";
+import { type SenderHost, send } from "./sender.ts";
+import type { Link } from "./tabs.ts";
 import type { Store } from "./store.ts";
-import { type Key, type Problem, ProblemError, type Row, localProblem, problemOf } from "./wire.ts";
+import type { Problem, ProblemError, Row, localProblem, problemOf } from "./wire.ts";
 
-/** One thing that the user did. */
-export interface Action {
-  readonly id: string;
-  readonly op: "insert" | "update" | "remove";
-  readonly resource: string;
-  /** For an insert the key under which it is drawn. */
-  key: string;
-  path: string;
-  values: Row;
-  /** What an insert looks like while its key is a stand-in. */
-  readonly drawn?: Row;
-  /** The row as it was when this was drawn. */
-  readonly base?: Row | undefined;
-  readonly conflict?: "mine" | "theirs" | undefined;
+/** What the core has already. */
+export interface Shared {
+  readonly ProblemError: typeof ProblemError;
+  readonly ConflictError: typeof ConflictError;
+  readonly localProblem: typeof localProblem;
+  readonly problemOf: typeof problemOf;
+  readonly backoffMs: typeof backoffMs;
+  readonly draw: typeof draw;
 }
 
-/** Somebody else has changed the same columns while this write waited. */
-export class ConflictError extends Error {
-  override readonly name = "ConflictError";
-  constructor(
-    readonly action: Action,
-    /** The row as this client wanted it. */
-    readonly mine: Row,
-    /** The row as it is. */
-    readonly theirs: Row | undefined,
-    /** The row as both found it. */
-    readonly base: Row,
-  ) {
-    super("Somebody else changed the row meanwhile.");
-  }
-}
-
-/** What became of an action, also of one that an earlier page began. */
-export interface Outcome {
-  readonly action: Action;
-  readonly row?: Row | undefined;
-  readonly error?: Error;
-}
-
+/** The client, as far as the queue needs it. */
 export interface WritesHost {
   readonly store: Store;
   readonly persist: Persist;
-  /** Resolves when what is kept can be reached. */
-  ready(): Promise<void>;
+  readonly link: Link | undefined;
   /** Calls the server with the current token, or a fresh one. */
-  call(path: string, init: RequestInit, fresh: boolean): Promise<Response>;
+  call(route: string, init: RequestInit, fresh: boolean): Promise<Response>;
+  /** Resolves when what is kept can be reached. */
+  readonly hasStarted: Promise<void>;
   /** Whether there is any use in trying. */
   isOnline(): boolean;
-  /** Runs it while no other tab does. */
-  exclusively<T>(run: () => Promise<T>): Promise<T>;
-  broadcast(word: WriteWord): void;
   outcome(outcome: Outcome): void;
-  pending(count: number): void;
+  /** How many writes wait. */
+  waits(count: number): void;
 }
 
 /** What tabs tell each other about writes. */
@@ -88,22 +61,17 @@ export class Writes {
 
   #sender: SenderHost;
 
-  constructor(private readonly host: WritesHost) {
+  constructor(
+    private readonly host: WritesHost,
+    private readonly shared: Shared,
+  ) {
     const { store, persist } = host;
     this.#sender = {
-      store, persist, problemOf,
+      store, persist, shared,
+      call: (route, init, fresh) => host.call(route, init, fresh),
       pending: this.#pending,
-      call: host.call,
-      refusal: (problem) => new ProblemError(problem),
-      conflict: (action, theirs, base) => new ConflictError(action, { ...base, ...action.values }, theirs, base),
-      draw: (action) => this.#draw(action),
       ended: (pending, outcome) => this.#ended(pending, outcome),
     };
-  }
-
-  /** Loads what sends, which is in a file of its own: done ahead while there is a network to load it by. */
-  preload(): Promise<typeof import("./sender.ts")> {
-    return import("./sender.ts");
   }
 
   /** Whether this tab made the action, and its answer is still to come. */
@@ -121,7 +89,7 @@ export class Writes {
     this.drain();
   }
 
-  /** Draws it, keeps it, and sends it when its turn has come. */
+  /** Keeps it, and sends it when its turn has come. Its maker has drawn it. */
   async add(action: Action): Promise<Row | undefined> {
     const pending: Pending = { action, seq: undefined, waited: !this.host.isOnline() };
     const outcome = new Promise<Row | undefined>((resolve, reject) => {
@@ -129,12 +97,11 @@ export class Writes {
       pending.reject = reject;
     });
     this.#pending.set(action.id, pending);
-    this.#draw(action);
-    this.host.broadcast({ w: "drawn", action });
-    this.host.pending(this.#pending.size);
+    this.#broadcast({ w: "drawn", action });
+    this.host.waits(this.#pending.size);
     // One after the other, so that they are kept in the order in which they were made.
     this.#order = this.#order.then(async () => {
-      await this.host.ready();
+      await this.host.hasStarted;
       pending.seq = await this.host.persist.addAction(action);
     });
     await this.#order;
@@ -160,14 +127,14 @@ export class Writes {
     if (this.#draining || this.#pending.size === 0 || !this.host.isOnline()) return;
     this.#draining = true;
     clearTimeout(this.#timer);
-    void this.host
-      .exclusively(() => this.#drainAll())
+    void this.#exclusively(() => this.#drainAll())
       .catch(() => this.#later())
       .finally(() => (this.#draining = false));
   }
 
   close(): void {
     clearTimeout(this.#timer);
+    const { ProblemError, localProblem } = this.shared;
     const error = new ProblemError(localProblem("closed", "The client was closed."));
     for (const { reject } of this.#pending.values()) reject?.(error);
     this.#pending.clear();
@@ -180,12 +147,11 @@ export class Writes {
       return;
     }
     this.#pending.set(action.id, { action, seq, waited: true });
-    this.#draw(action);
-    this.host.pending(this.#pending.size);
+    this.shared.draw(this.host.store, action);
+    this.host.waits(this.#pending.size);
   }
 
   async #drainAll(): Promise<void> {
-    const { send } = await this.preload();
     for (;;) {
       const next = await this.#next();
       if (!next || !this.host.isOnline()) return;
@@ -212,10 +178,11 @@ export class Writes {
 
   #ended(pending: Pending, outcome: Outcome): void {
     const { error } = outcome;
+    const { ProblemError, localProblem } = this.shared;
     const problem =
       error instanceof ProblemError ? error.problem : error && localProblem("conflict", error.message);
-    this.host.broadcast({ w: "ended", id: outcome.action.id, problem });
-    this.host.pending(this.#pending.size);
+    this.#broadcast({ w: "ended", id: outcome.action.id, problem });
+    this.host.waits(this.#pending.size);
     if (error) pending.reject?.(error);
     else pending.resolve?.(outcome.row);
     this.host.outcome(outcome);
@@ -227,31 +194,25 @@ export class Writes {
     // Another tab has sent what this one made: its answer is the change that follows.
     this.host.store.undraw(pending.action.resource, pending.action.key, id);
     this.#pending.delete(id);
-    if (problem) pending.reject?.(new ProblemError(problem));
+    if (problem) pending.reject?.(new this.shared.ProblemError(problem));
     else pending.resolve?.(this.host.store.get(pending.action.resource, pending.action.key));
-    this.host.pending(this.#pending.size);
+    this.host.waits(this.#pending.size);
   }
 
-  #draw(action: Action): void {
-    const { op, values } = action;
-    const draw = (row: Row | undefined): Row | undefined => {
-      if (op === "remove") return undefined;
-      if (op === "update") return row && { ...row, ...values };
-      return row ?? { ...action.drawn, ...values };
-    };
-    this.host.store.draw(action.resource, action.key, { action: action.id, draw });
+  /** Runs it while no other tab does. */
+  async #exclusively(run: () => Promise<void>): Promise<void> {
+    const locks = globalThis.navigator?.locks;
+    if (this.host.persist.isKept && locks) await locks.request(`${this.host.link?.name}:writes`, run);
+    else await run();
+  }
+
+  #broadcast(write: WriteWord): void {
+    this.host.link?.broadcast({ write });
   }
 
   #later(): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.drain(), backoffMs(++this.#tries, Math.random()));
+    this.#timer = setTimeout(() => this.drain(), this.shared.backoffMs(++this.#tries, Math.random()));
     (this.#timer as { unref?: () => void }).unref?.();
   }
-}
-
-/** The path of a row, whose key's parts are comma-joined. */
-export function itemPath(resource: string, key: Key): string {
-  const parts = Array.isArray(key) ? (key as readonly (string | number | boolean)[]) : [key];
-  const item = parts.map((part) => encodeURIComponent(String(part))).join(",");
-  return `${resourcePath(resource)}/${item}`;
 }

@@ -129,6 +129,8 @@ section! {
         header_bytes_max: usize = 32 << 10,
         /// Bytes of one WebSocket message from a client.
         message_bytes_max: usize = 64 << 10,
+        /// Compressors that streams of events hold at once at most, some 300 KB each.
+        compressors_max: usize = 256,
         /// Bytes of one plain answer.
         answer_bytes_max: usize = 256 << 20,
         /// Open connections to this server; 0: as many as the open-files limit leaves room for.

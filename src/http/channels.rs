@@ -6,13 +6,14 @@ use super::{
     asynchronous::Asynchronous,
     body::Body,
     credentials::Callers,
+    deflate::{Deflaters, Gzip},
     expiry::Expiries,
     head::{Head, Segment, malformed, parameters},
     long_poll::{self, Begins, Poll},
     reader::Reader,
     reply::{self, Answered, put_no_store},
     streams::{self, Ndjson, Sse},
-    websocket::{self, Commands, Sockets, Upgrade},
+    websocket::{self, Commands, First, Sockets, Upgrade},
 };
 use crate::{
     channel::{Attach, Channel, ChannelId, Hub},
@@ -61,6 +62,7 @@ pub struct Channels {
     signals: Arc<Signals>,
     expiries: Arc<Expiries>,
     sockets: Sockets,
+    deflaters: Arc<Deflaters>,
     expiry_warning: Duration,
     poll: long_poll::PollLimits,
 }
@@ -76,6 +78,7 @@ impl Channels {
         replays: Arc<Replays>,
         signals: Arc<Signals>,
     ) -> Self {
+        let deflaters = Deflaters::new(&config.limits);
         Self {
             hub,
             database,
@@ -84,7 +87,8 @@ impl Channels {
             replays,
             signals,
             expiries: Arc::default(),
-            sockets: Sockets::new(&config.limits),
+            sockets: Sockets::new(&config.limits, deflaters.clone()),
+            deflaters,
             expiry_warning: Duration::from_millis(config.auth.expiry_warning_ms),
             poll: long_poll::PollLimits::from(&config.limits),
         }
@@ -119,7 +123,7 @@ impl Channels {
     /// The caller's reader of a channel, as its query string and headers ask.
     async fn attach(&self, id: &Segment, head: &Head) -> Result<(Reader, Asked)> {
         let id = ChannelId::parse(&id.decode()?)?;
-        let asked = Asked::read(head)?;
+        let mut asked = Asked::read(head)?;
         let caller = self.callers.attaching(head, &id, asked.pass.as_deref())?;
         // A role that nobody may take has no channel either; its first caller finds that out here.
         let access = self.database.access(&caller.identity.role).await?;
@@ -135,17 +139,19 @@ impl Channels {
             lingers_ms: asked.lingers_ms,
         })?;
         let replay = attachment.take_replay();
-        let asked = Asked {
-            replays: replay.is_some(),
-            ..asked
-        };
+        asked.replays = replay.is_some();
         if let Some(lane) = replay {
             self.replays.start(lane);
         }
         let warning = self.expiry_warning;
         let key = caller.identity.key;
         let clock = self.expiries.clock(key, &id, caller.expires_at, warning);
-        Ok((Reader::new(attachment, clock), asked))
+        let reader = Reader::new(attachment, clock);
+        if !asked.first.is_empty() {
+            let reads = std::mem::take(&mut asked.first);
+            self.commands().begin(reads, reader.channel()).await;
+        }
+        Ok((reader, asked))
     }
 
     /// The caller's channel of that name.
@@ -174,9 +180,10 @@ pub(super) async fn attach(id: Segment, mut head: Head, channels: Arc<Channels>)
     }
     let transport = negotiate(&head, &TRANSPORTS)?;
     let (reader, asked) = channels.attach(&id, &head).await?;
+    let gzip = || Gzip::for_caller(&head, &channels.deflaters);
     Ok(match transport {
-        Transport::Sse => streams::answer(reader, Sse),
-        Transport::Ndjson => streams::answer(reader, Ndjson),
+        Transport::Sse => streams::answer(reader, Sse, gzip()),
+        Transport::Ndjson => streams::answer(reader, Ndjson, gzip()),
         Transport::LongPoll => {
             let granted = channels.poll.poll(&asked.poll);
             let begins = match asked.after {
@@ -312,12 +319,23 @@ struct Asked {
     lingers_ms: u32,
     pass: Option<String>,
     poll: Poll,
+    /// Reads that are asked for along with the attaching.
+    first: Vec<First>,
 }
 
 impl Asked {
     fn read(head: &Head) -> Result<Self> {
-        let known = ["after", "since", "resources", "wait", "max_events", "pass"];
-        let [after, since, resources, wait, max_events, pass] = parameters(&head.query, known)?;
+        let known = [
+            "after",
+            "since",
+            "resources",
+            "wait",
+            "max_events",
+            "pass",
+            "get",
+        ];
+        let [after, since, resources, wait, max_events, pass, get] =
+            parameters(&head.query, known)?;
         let transport = negotiate(head, &TRANSPORTS);
         let polls = !websocket::is_asked(head) && matches!(transport, Ok(Transport::LongPoll));
         Ok(Self {
@@ -335,6 +353,13 @@ impl Asked {
             acknowledges: websocket::is_asked(head) || polls,
             pass,
             poll: Poll::read(wait.as_deref(), max_events.as_deref())?,
+            first: match get {
+                None => Vec::new(),
+                Some(text) => serde_json::from_str(&text).map_err(|error| {
+                    let detail = format!("get is a JSON array of reads: {error}.");
+                    Error::new(Kind::QueryMalformed, detail)
+                })?,
+            },
         })
     }
 }

@@ -14,6 +14,8 @@ use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 
 /// The subprotocol of a channel's WebSocket.
 pub(super) const SUBPROTOCOL: &str = "rowcast";
+/// The same with what the server says compressed.
+pub(super) const DEFLATE_SUBPROTOCOL: &str = "rowcast.deflate";
 /// The subprotocol that carries a token, for browsers.
 const TOKEN_SUBPROTOCOL: &str = "bearer.";
 

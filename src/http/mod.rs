@@ -9,6 +9,7 @@ mod channels;
 mod conditions;
 mod connection;
 mod credentials;
+mod deflate;
 mod expiry;
 mod functions;
 #[cfg(any(test, feature = "fuzzing"))]

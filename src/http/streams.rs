@@ -1,8 +1,10 @@
 //! The transports that answer a GET without end: Server-Sent Events and NDJSON.
 //!
-//! Both take what the reader gives and differ only in how they frame it.
+//! Both take what the reader gives and differ only in how they frame it. For who takes gzip they are
+//! compressed, each batch up to its last byte, so that it is read at once.
 
 use super::{
+    deflate::Gzip,
     reader::Reader,
     reply::{Response, put_no_store},
 };
@@ -12,7 +14,10 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::Stream;
-use http::{HeaderName, HeaderValue, header::CONTENT_TYPE};
+use http::{
+    HeaderName, HeaderValue,
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY},
+};
 use std::{
     convert::Infallible,
     io::Write,
@@ -102,11 +107,20 @@ fn data(out: &mut Vec<u8>, sequence: Option<u64>, line: &[u8]) {
 }
 
 /// The answer that carries the channel for as long as the reader lives.
-pub(super) fn answer<F: Framing + Sync>(reader: Reader, framing: F) -> Response {
-    let events = Exclusive(Mutex::new(Box::pin(events(reader, framing))));
+pub(super) fn answer<F: Framing + Sync>(
+    reader: Reader,
+    framing: F,
+    gzip: Option<Gzip>,
+) -> Response {
+    let is_compressed = gzip.is_some();
+    let events = Exclusive(Mutex::new(Box::pin(events(reader, framing, gzip))));
     let mut response = warp::reply::stream(events).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(F::MEDIA_TYPE));
+    if is_compressed {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    headers.insert(VARY, ACCEPT_ENCODING.into());
     put_no_store(headers);
     // Proxies that buffer would keep events from their reader.
     let no_buffering = HeaderName::from_static("x-accel-buffering");
@@ -117,23 +131,59 @@ pub(super) fn answer<F: Framing + Sync>(reader: Reader, framing: F) -> Response 
 fn events<F: Framing>(
     mut reader: Reader,
     framing: F,
+    mut gzip: Option<Gzip>,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
     async_stream::stream! {
-        yield Ok(framing.open(reader.open_event(), reader.opened().sequence));
+        let open = framing.open(reader.open_event(), reader.opened().sequence);
+        for piece in pieces(&mut gzip, open) {
+            yield Ok(piece);
+        }
         loop {
-            match reader.next(DELIVERY_BYTES, usize::MAX).await {
+            match next(&mut reader, &mut gzip).await {
                 Delivery::Events(frames) => {
                     for frame in frames.iter() {
-                        yield Ok(framing.events(frame));
+                        for piece in pieces(&mut gzip, framing.events(frame)) {
+                            yield Ok(piece);
+                        }
                     }
                 }
-                Delivery::Ping(position) => yield Ok(framing.line(event::ping(&position))),
+                Delivery::Ping(position) => {
+                    for piece in pieces(&mut gzip, framing.line(event::ping(&position))) {
+                        yield Ok(piece);
+                    }
+                }
                 Delivery::Close(close) => {
-                    yield Ok(framing.line(close.encode()));
+                    for piece in pieces(&mut gzip, framing.line(close.encode())) {
+                        yield Ok(piece);
+                    }
+                    if let Some(gzip) = &gzip {
+                        yield Ok(gzip.end());
+                    }
                     break;
                 }
             }
         }
+    }
+}
+
+/// What is next; a compressor is not kept while that takes long.
+async fn next(reader: &mut Reader, gzip: &mut Option<Gzip>) -> Delivery {
+    if let Some(gzip) = gzip
+        && let Some(cools_at) = gzip.cools_at()
+    {
+        let next = reader.next(DELIVERY_BYTES, usize::MAX);
+        if let Ok(delivery) = tokio::time::timeout_at(cools_at, next).await {
+            return delivery;
+        }
+        gzip.cool();
+    }
+    reader.next(DELIVERY_BYTES, usize::MAX).await
+}
+
+fn pieces(gzip: &mut Option<Gzip>, bytes: Bytes) -> Vec<Bytes> {
+    match gzip {
+        Some(gzip) => gzip.pieces(&bytes),
+        None => vec![bytes],
     }
 }
 

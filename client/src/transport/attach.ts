@@ -13,6 +13,15 @@ export interface Resume {
   after?: number | undefined;
   /** First replay the changes since this state. */
   since?: string | undefined;
+  /** Requests that go out with the attaching itself, which saves their round trip. */
+  first?: readonly First[] | undefined;
+}
+
+/** A request that goes out with the attaching. */
+export interface First {
+  request_id: string;
+  path: string;
+  priority: number;
 }
 
 /** Where and how to attach. What transports share is given along, so that they can be loaded apart. */

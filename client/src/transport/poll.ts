@@ -9,11 +9,11 @@ export const poll: Transport = (attach, hears): Attached => {
   const abort = new AbortController();
   let over = false;
   const read = async () => {
-    let { after, since } = attach;
+    let { after, since, first: along } = attach;
     // A poll that resumes says no `open`; the first one should, so that the sequence is known.
     let first = true;
     for (;;) {
-      const url = attach.urlOf({ after, since }, { wait: first ? "0" : String(WAIT_SECONDS) });
+      const url = attach.urlOf({ after, since, first: along }, { wait: first ? "0" : String(WAIT_SECONDS) });
       const answer = await attach.fetch(url, {
         headers: { Authorization: `Bearer ${token}`, Accept: "application/json" },
         cache: "no-store",
@@ -28,7 +28,7 @@ export const poll: Transport = (attach, hears): Attached => {
         events.unshift({ type: "open", channel_id: attach.channel, sequence: after, resumed: true } as never);
       }
       first = false;
-      since = undefined;
+      since = along = undefined;
       after = Number(answer.headers.get("sequence") ?? after);
       hears.lines(events.map((event) => JSON.stringify(event)).join("\n"), text.length);
       if (events.some((event) => event.type === "close")) return ["lost"] as const;

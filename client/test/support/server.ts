@@ -32,6 +32,9 @@ export class Played {
         const headers = new Headers(init.headers);
         const method = init.method ?? "GET";
         if (method === "GET" && path.startsWith("/channels/")) {
+          // What is asked for along with the attaching.
+          const along = JSON.parse(new URL(url).searchParams.get("get") ?? "[]") as { request_id: string; path: string }[];
+          for (const { request_id: id, path } of along) this.asked.push({ method, path, id, body: undefined });
           return new Response(new ReadableStream({
             start: (to) => {
               this.#stream = to;

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { Loader, Prefetcher, isLinkScarce } from "../../src/loader.ts";
+import { Loader } from "../../src/loader.ts";
+import { Prefetcher, isLinkScarce } from "../../src/prefetcher.ts";
 import type { Row } from "../../src/wire.ts";
 
 class Server {

@@ -278,6 +278,11 @@ pub(super) fn text_head(length: usize) -> Head {
     head(TEXT, length)
 }
 
+/// The same of a binary frame.
+pub(super) fn binary_head(length: usize) -> Head {
+    head(BINARY, length)
+}
+
 /// The head of a frame that we send.
 pub(super) struct Head {
     bytes: [u8; 10],

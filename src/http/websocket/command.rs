@@ -75,6 +75,15 @@ impl Command {
     }
 }
 
+/// A read that is asked for with the attaching itself.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct First {
+    request_id: String,
+    path: String,
+    priority: Option<u64>,
+}
+
 /// What becomes of the socket.
 pub(super) enum Outcome {
     Done,
@@ -92,6 +101,21 @@ impl Commands {
         match self.carry_out(&command, channel).await {
             Ok(outcome) => outcome,
             Err(error) => self.refuse(channel, &error, command.request_id()),
+        }
+    }
+
+    /// Begins the reads that came along with the attaching; as with commands, what is wrong with one
+    /// comes as an event.
+    pub(in crate::http) async fn begin(&self, reads: Vec<First>, channel: &Arc<Channel>) {
+        for first in reads {
+            let command = Command::Get {
+                request_id: first.request_id,
+                path: first.path,
+                priority: first.priority,
+            };
+            if let Err(error) = self.carry_out(&command, channel).await {
+                self.refuse(channel, &error, command.request_id());
+            }
         }
     }
 

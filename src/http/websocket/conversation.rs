@@ -9,7 +9,7 @@ use super::{
 use crate::{
     channel::Delivery,
     error::{Error, Kind},
-    http::{reader::Reader, stream::ClientStream},
+    http::{deflate::Deflate, reader::Reader, stream::ClientStream},
     wire::event::{self, Close},
 };
 use bytes::Bytes;
@@ -23,11 +23,17 @@ const DELIVERY_BYTES: usize = 64 << 10;
 const PONG_PATIENCE: Duration = Duration::from_secs(15);
 /// How often it is looked at whether a write that waits has moved.
 const LOOK_AT_WRITE: Duration = Duration::from_secs(1);
+/// The empty line that ends each message of a compressed socket: what unpacks streams does not tell
+/// where a message ended.
+static BATCH_END: Bytes = Bytes::from_static(b"\n");
 /// What a peer is told that closes without a code.
 const NORMAL: u16 = 1000;
 
 pub(super) struct Conversation {
     socket: Socket<ClientStream>,
+    /// What compresses what is said, if that was agreed on; then every message is binary, since they
+    /// are one stream.
+    deflate: Option<Deflate>,
     reader: Reader,
     commands: Commands,
     ping: Duration,
@@ -51,12 +57,14 @@ enum Next {
 impl Conversation {
     pub(super) fn new(
         socket: Socket<ClientStream>,
+        deflate: Option<Deflate>,
         reader: Reader,
         commands: Commands,
         ping: Duration,
     ) -> Box<Self> {
         Box::new(Self {
             socket,
+            deflate,
             reader,
             commands,
             ping,
@@ -69,11 +77,16 @@ impl Conversation {
     pub(super) async fn run(mut self: Box<Self>) {
         self.say(self.reader.open_event());
         let next = self.talk().await;
-        let Self { socket, reader, .. } = *self;
+        let Self {
+            socket,
+            deflate,
+            reader,
+            ..
+        } = *self;
         // The channel is free for its next reader while this socket says goodbye.
         drop(reader);
         match next {
-            Next::Close(reason) => Box::pin(close(socket, reason)).await,
+            Next::Close(reason) => Box::pin(close(socket, deflate, reason)).await,
             Next::Echo(code) => Box::pin(end(socket, code, "")).await,
             Next::GoOn | Next::Gone => {}
         }
@@ -90,6 +103,11 @@ impl Conversation {
     }
 
     async fn step(&mut self, mut look: Pin<&mut Sleep>) -> Next {
+        if let Some(cools_at) = self.deflate.as_ref().and_then(Deflate::cools_at)
+            && look.deadline() > cools_at
+        {
+            look.as_mut().reset(cools_at);
+        }
         if self.socket.is_drained() {
             tokio::select! {
                 biased;
@@ -112,6 +130,11 @@ impl Conversation {
 
     async fn deliver(&mut self, delivery: Delivery) -> Next {
         match delivery {
+            Delivery::Events(frames) if self.deflate.is_some() => {
+                let lines = frames.iter().map(|it| it.bytes()).chain([&BATCH_END]);
+                let pieces = self.deflate.as_mut().map(|it| it.pieces(lines));
+                self.socket.send_binary(pieces.unwrap_or_default());
+            }
             Delivery::Events(frames) => {
                 let last = frames.len() - 1;
                 let pieces = frames.iter().enumerate().map(|(index, frame)| {
@@ -132,7 +155,7 @@ impl Conversation {
 
     /// Queues one event as a message. The line feed that ends it would look like an empty second one.
     fn say(&mut self, line: Bytes) {
-        say(&mut self.socket, line);
+        say(&mut self.socket, &mut self.deflate, line);
     }
 
     async fn heard(&mut self, happened: Happened) -> Next {
@@ -163,6 +186,9 @@ impl Conversation {
 
     /// Looks whether the peer is there, and when to look again.
     fn look(&mut self, look: Pin<&mut Sleep>) -> Next {
+        if let Some(deflate) = &mut self.deflate {
+            deflate.cool();
+        }
         let now = Instant::now();
         let heard_at = self.socket.heard_at();
         let quiet = now - heard_at;
@@ -191,14 +217,20 @@ impl Conversation {
     }
 }
 
-fn say(socket: &mut Socket<ClientStream>, line: Bytes) {
-    let line = line.slice(..line.len() - 1);
-    socket.send_text(iter::once(line));
+fn say(socket: &mut Socket<ClientStream>, deflate: &mut Option<Deflate>, line: Bytes) {
+    match deflate {
+        Some(deflate) => socket.send_binary(deflate.pieces([&line, &BATCH_END].into_iter())),
+        None => socket.send_text(iter::once(line.slice(..line.len() - 1))),
+    }
 }
 
 /// Says why in an event and in the close frame, and ends the socket.
-pub(super) async fn close(mut socket: Socket<ClientStream>, reason: Close) {
-    say(&mut socket, reason.encode());
+pub(super) async fn close(
+    mut socket: Socket<ClientStream>,
+    mut deflate: Option<Deflate>,
+    reason: Close,
+) {
+    say(&mut socket, &mut deflate, reason.encode());
     end(socket, reason.code, &reason.reason).await;
 }
 

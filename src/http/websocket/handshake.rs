@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind, Result},
     http::{
-        credentials::SUBPROTOCOL,
+        credentials::{DEFLATE_SUBPROTOCOL, SUBPROTOCOL},
         head::Head,
         reply::{self, Refusal, Response, put, put_no_store},
     },
@@ -33,6 +33,8 @@ pub(in crate::http) fn is_asked(head: &Head) -> bool {
 pub(in crate::http) struct Upgrade {
     pub(super) response: Response,
     pub(super) handover: OnUpgrade,
+    /// Whether what we say is to be compressed.
+    pub(super) deflates: bool,
 }
 
 impl Upgrade {
@@ -51,11 +53,19 @@ impl Upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         put(headers, SEC_WEBSOCKET_ACCEPT, &key);
-        if head.lists(SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {
+        let offered = |name| head.lists(SEC_WEBSOCKET_PROTOCOL, name);
+        let deflates = offered(DEFLATE_SUBPROTOCOL);
+        if deflates {
+            put(headers, SEC_WEBSOCKET_PROTOCOL, DEFLATE_SUBPROTOCOL);
+        } else if offered(SUBPROTOCOL) {
             put(headers, SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL);
         }
         put_no_store(headers);
-        Ok(Self { response, handover })
+        Ok(Self {
+            response,
+            handover,
+            deflates,
+        })
     }
 }
 

@@ -8,10 +8,11 @@ pub(super) mod fuzzing;
 mod handshake;
 mod socket;
 
-pub(super) use command::Commands;
+pub(super) use command::{Commands, First};
 pub(super) use handshake::{Upgrade, is_asked};
 
 use super::{
+    deflate::{Deflate, Deflaters},
     reader::Reader,
     reply::{Response, log_refused},
     stream::ClientStream,
@@ -26,7 +27,7 @@ use conversation::Conversation;
 use hyper::upgrade::Upgraded;
 use hyper_util::{rt::TokioIo, server::conn::auto::upgrade::downcast};
 use socket::Socket;
-use std::{borrow::Cow, future::Future, time::Duration};
+use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long the client may take to hand its connection over once it has the 101. It does so at once
@@ -39,14 +40,16 @@ const GOODBYE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Sockets {
     tasks: TaskTracker,
+    deflaters: Arc<Deflaters>,
     cut: CancellationToken,
     message_bytes_max: usize,
     ping: Duration,
 }
 
 impl Sockets {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, deflaters: Arc<Deflaters>) -> Self {
         Self {
+            deflaters,
             tasks: TaskTracker::new(),
             cut: CancellationToken::new(),
             message_bytes_max: limits.message_bytes_max,
@@ -57,8 +60,9 @@ impl Sockets {
     /// Serves a channel on what was a connection of HTTP.
     pub(super) fn serve(&self, upgrade: Upgrade, reader: Reader, commands: Commands) -> Response {
         let ping = self.ping;
+        let deflate = self.deflate(&upgrade);
         self.take_over(upgrade, move |socket| {
-            Conversation::new(socket, reader, commands, ping).run()
+            Conversation::new(socket, deflate, reader, commands, ping).run()
         })
     }
 
@@ -66,7 +70,17 @@ impl Sockets {
     pub(super) fn refuse(&self, upgrade: Upgrade, error: &Error) -> Response {
         log_refused(error, "a WebSocket was refused");
         let close = close_for(error);
-        self.take_over(upgrade, move |socket| conversation::close(socket, close))
+        let deflate = self.deflate(&upgrade);
+        self.take_over(upgrade, move |socket| {
+            conversation::close(socket, deflate, close)
+        })
+    }
+
+    /// What compresses what is said on this socket, if that was agreed on.
+    fn deflate(&self, upgrade: &Upgrade) -> Option<Deflate> {
+        upgrade
+            .deflates
+            .then(|| Deflate::new(self.deflaters.clone()))
     }
 
     fn take_over<F: Future<Output = ()> + Send + 'static>(
@@ -76,7 +90,9 @@ impl Sockets {
     ) -> Response {
         let message_bytes_max = self.message_bytes_max;
         let cut = self.cut.clone();
-        let Upgrade { response, handover } = upgrade;
+        let Upgrade {
+            response, handover, ..
+        } = upgrade;
         self.tasks.spawn(async move {
             let Ok(Ok(upgraded)) = tokio::time::timeout(HANDOVER, handover).await else {
                 return;

@@ -72,6 +72,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.unwritten.extend(pieces.filter(|it| !it.is_empty()));
     }
 
+    /// Queues one binary message made of these pieces.
+    pub(super) fn send_binary(&mut self, pieces: Vec<Bytes>) {
+        let length = pieces.iter().map(Bytes::len).sum();
+        self.send_frame(Bytes::copy_from_slice(codec::binary_head(length).as_ref()));
+        self.unwritten.extend(pieces);
+    }
+
     /// Queues a ping.
     pub(super) fn send_ping(&mut self) {
         self.send_frame(codec::ping().into());

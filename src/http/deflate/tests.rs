@@ -1,0 +1,168 @@
+//! Whatever is sent in whatever order, each batch can be read as soon as it is there.
+
+use super::*;
+use flate2::{Decompress, FlushDecompress, read::GzDecoder};
+use proptest::prelude::*;
+use std::io::Read;
+
+fn deflaters(contexts_max: usize) -> Arc<Deflaters> {
+    Deflaters::new(&Limits {
+        compressors_max: contexts_max,
+        ..Limits::default()
+    })
+}
+
+/// All that can be read once these pieces are there.
+fn inflate(decompress: &mut Decompress, pieces: &[Bytes]) -> Vec<u8> {
+    let input = pieces.concat();
+    let mut out = Vec::with_capacity(64);
+    let mut at = 0;
+    loop {
+        out.reserve(4096);
+        let before = decompress.total_in();
+        let status = decompress.decompress_vec(&input[at..], &mut out, FlushDecompress::None);
+        assert_ne!(status.unwrap(), Status::StreamEnd, "the stream has no end");
+        at += (decompress.total_in() - before) as usize;
+        if at == input.len() && out.len() < out.capacity() {
+            return out;
+        }
+    }
+}
+
+fn row(number: u32, bytes: usize) -> String {
+    let noise: String = (0..bytes)
+        .map(|at| char::from(b'a' + ((at as u32).wrapping_mul(number) % 17) as u8))
+        .collect();
+    format!(
+        "{{\"type\":\"row\",\"request_id\":\"r\",\"row\":{{\"id\":{number},\"subject\":\"{noise}\"}}}}\n"
+    )
+}
+
+fn change(number: u32, bytes: usize) -> String {
+    row(number, bytes).replace("\"row\",\"request_id\":\"r\"", "\"change\"")
+}
+
+#[derive(Debug, Clone)]
+enum Did {
+    Rows(u32, usize, usize),
+    Change(u32, usize),
+    Done,
+    Cooled,
+}
+
+fn did() -> impl Strategy<Value = Did> {
+    prop_oneof![
+        (any::<u32>(), 0..40_usize, 1..30_usize).prop_map(|(a, b, c)| Did::Rows(a, b, c)),
+        (0..50_000_u32, 0..200_000_usize).prop_map(|(a, b)| Did::Change(a, b / (a as usize + 1))),
+        Just(Did::Done),
+        Just(Did::Cooled),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_batch_is_whole_as_soon_as_it_is_there(acts in prop::collection::vec(did(), 1..40), contexts in 0..2_usize) {
+        let deflaters = deflaters(contexts);
+        let mut readers: Vec<_> = (0..2).map(|_| (Deflate::new(deflaters.clone()), Decompress::new(false))).collect();
+        for act in acts {
+            let lines: Vec<Bytes> = match act {
+                Did::Rows(first, bytes, count) => (0..count).map(|at| row(first.wrapping_add(at as u32), bytes).into()).collect(),
+                Did::Change(number, bytes) => vec![change(number, bytes).into(), change(number, 0).into()],
+                Did::Done => vec!["{\"type\":\"done\"}\n".into()],
+                Did::Cooled => {
+                    readers.iter_mut().for_each(|(deflate, _)| deflate.context = None);
+                    continue;
+                }
+            };
+            for (deflate, decompress) in &mut readers {
+                let pieces = deflate.pieces(lines.iter());
+                prop_assert_eq!(inflate(decompress, &pieces), lines.concat());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_notice_is_compressed_once_for_all() {
+    let deflaters = deflaters(0);
+    let notice = Bytes::from(change(7, 900));
+    let mut readers = [(); 3].map(|()| Deflate::new(deflaters.clone()));
+    let pieces = readers
+        .each_mut()
+        .map(|it| it.pieces([&notice].into_iter()));
+    assert!(
+        pieces
+            .iter()
+            .all(|it| it[0].as_ptr() == pieces[0][0].as_ptr())
+    );
+    assert!(pieces[0][0].len() < notice.len() / 2);
+    let other = Bytes::from(change(7, 900));
+    assert_ne!(
+        readers[0].pieces([&other].into_iter())[0].as_ptr(),
+        pieces[0][0].as_ptr()
+    );
+    // What is remembered is bounded.
+    for number in 0..100 {
+        readers[0].pieces([&Bytes::from(change(number, 60_000))].into_iter());
+    }
+    let shared = deflaters.shared.lock().unwrap();
+    assert!(shared.bytes <= REMEMBERED_BYTES_MAX && shared.pieces.len() <= REMEMBERED_MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_context_lives_as_long_as_its_burst() {
+    let deflaters = deflaters(1);
+    let rows = Bytes::from((0..50).map(|at| row(at, 60)).collect::<String>());
+    let mut reader = Deflate::new(deflaters.clone());
+    let first = reader.pieces([&rows].into_iter()).concat().len();
+    let second = reader.pieces([&rows].into_iter()).concat().len();
+    assert!(
+        second * 5 < first,
+        "the second refers to the first: {second} after {first} bytes"
+    );
+    // There is no room for another one, which is compressed without a past.
+    let mut other = Deflate::new(deflaters.clone());
+    assert!(other.pieces([&rows].into_iter()).concat().len() < rows.len() / 2);
+    assert!(other.cools_at().is_none());
+    reader.cool();
+    assert!(reader.cools_at().is_some(), "it was used just now");
+    tokio::time::advance(CONTEXT_IDLE).await;
+    reader.cool();
+    assert!(reader.cools_at().is_none());
+    assert_eq!(deflaters.contexts.load(Relaxed), 0);
+    other.pieces([&rows].into_iter());
+    assert!(other.cools_at().is_some());
+    drop(other);
+    assert_eq!(deflaters.contexts.load(Relaxed), 0);
+}
+
+#[test]
+fn an_idle_reader_costs_two_pointers() {
+    assert!(size_of::<Option<Deflate>>() <= 16);
+    assert!(size_of::<Option<Gzip>>() <= 40);
+}
+
+#[test]
+fn gzip_is_whole() {
+    let deflaters = deflaters(1);
+    let mut gzip = Gzip {
+        deflate: Deflate::new(deflaters),
+        crc: flate2::Crc::new(),
+        began: false,
+    };
+    let batches = [
+        "{\"type\":\"open\"}\n".to_owned(),
+        (0..90).map(|at| row(at, 100)).collect(),
+        change(3, 500),
+    ];
+    let mut out: Vec<Bytes> = batches
+        .iter()
+        .flat_map(|it| gzip.pieces(&Bytes::from(it.clone())))
+        .collect();
+    out.push(gzip.end());
+    let mut text = String::new();
+    GzDecoder::new(&*out.concat())
+        .read_to_string(&mut text)
+        .unwrap();
+    assert_eq!(text, batches.concat());
+}
