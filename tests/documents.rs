@@ -120,7 +120,7 @@ checked like all others.
 
 ## The change log
 
-The log is a table of six parts that take turns, `rowcast.changes`. A part is emptied when everything in
+The log is six tables that take turns, its parts, read together as `rowcast.changes`. A part is emptied when everything in
 it was visible one retention ago, so the log reaches back between one retention and one and a half. When
 it is larger than `feed.log_bytes_max`, its oldest part is emptied sooner, though nothing younger than a
 thousandth of the retention (at most a minute) goes; who was away for longer is told to `reset` with the
@@ -130,8 +130,9 @@ reason `retention`. The server logs a warning when that begins and a line when i
 A log that cannot be written (its tables were dropped or damaged, the disk is full) makes the writes fail
 that would have been logged, with PostgreSQL's own error, which names the function `rowcast.log_…`;
 through rowcast they are answered with a 500. Reads go on. A running server notices within 40 seconds and
-makes a damaged log anew; everybody is then told to `reset`. Where no server runs, `rowcast uninstall`
-takes the triggers away.
+makes a damaged log anew; everybody is then told to `reset`. A full disk (53100) is no damage: the log
+stays as it is, writes go on as soon as there is room, and nobody has missed anything. Where no server
+runs, `rowcast uninstall` takes the triggers away.
 
 ## Tokens
 

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod damage;
+mod full;
 
 use crate::support::Database;
 use rowcast::postgres::changelog::{Keeper, LogState, Retention};

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::support::{Database, TestServer, Transport};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use rowcast::{cursor::CursorSigner, postgres::changelog::Keeper, snapshot::Snapshot};
 use serde_json::json;
 
 /// Attaches with this cursor on each transport, and expects everything to be reset for this reason,
@@ -51,6 +52,41 @@ async fn what_is_not_a_cursor_of_this_database_resets_everything() {
         is_refused(&server, name, &forged, "cursor_invalid").await;
     }
     elsewhere.finish().await;
+    server.finish().await;
+}
+
+/// As one would be after ids were given out again and nobody had noticed: signed for this very log.
+#[tokio::test]
+async fn a_cursor_from_the_future_resets_everything() {
+    let server = server().await;
+    let database = crate::change_log::server(&server.database).await;
+    let keeper = Keeper::open(&database).await.unwrap();
+    let (key, id) = (keeper.cursor_key().await, keeper.database_id().await);
+    let signer = CursorSigner::new(key.unwrap(), id.unwrap());
+    let now = server.database.value("select pg_current_snapshot()").await;
+    let now: Snapshot = now.parse().unwrap();
+    // Another's signature is as good as the server's own.
+    let one = server.client(1, 1);
+    let (_, told) = missed(&one, Transport::Ndjson, "now", &signer.sign(&now)).await;
+    assert!(told.words().is_empty(), "{:?}", told.words());
+    let far = now.xmax + 1_000_000;
+    let future = signer.sign(&Snapshot {
+        xmax: far,
+        ..now.clone()
+    });
+    is_refused(&server, "future", &future, "cursor_invalid").await;
+    // Its version is one of the past, for all that it leaves out.
+    let mixed = signer.sign(&Snapshot {
+        xmin: now.xmin,
+        xmax: now.xmax + 5_000,
+        xip: (now.xmax..now.xmax + 5_000).collect(),
+    });
+    is_refused(&server, "mixed", &mixed, "cursor_invalid").await;
+    let asked = one.get(&format!("/tickets?modified_since={future}"));
+    let answer = asked.send().await;
+    assert_eq!(answer.status.as_u16(), 410, "{}", answer.text());
+    drop(keeper);
+    database.close().await;
     server.finish().await;
 }
 

@@ -195,7 +195,7 @@ impl Drop for Breakable {
 }
 
 /// Who runs PostgreSQL: it refuses root.
-fn account() -> User {
+pub fn account() -> User {
     let ours = User::from_uid(nix::unistd::geteuid()).ok().flatten();
     ours.filter(|it| !it.uid.is_root())
         .or_else(|| User::from_name("postgres").ok().flatten())
