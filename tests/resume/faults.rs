@@ -83,8 +83,9 @@ impl World {
 
 #[tokio::test]
 async fn a_crash_voids_cursors_however_it_came() {
-    // The commits of the last second are lost with the process, when they do not wait for the disk.
-    let lazy = "wal_writer_delay = '10s'\nautovacuum = off\n";
+    // The commits of the last seconds are lost with the process, when they do not wait for the disk:
+    // nobody is to write them out in passing.
+    let lazy = "wal_writer_delay = '10s'\nautovacuum = off\nbgwriter_lru_maxpages = 0\n";
     let cluster = Breakable::start(lazy, TABLE).await;
     let mut world = World::new(&cluster).await;
     let app = cluster.app();
@@ -102,15 +103,13 @@ async fn a_crash_voids_cursors_however_it_came() {
     world.expect_resets(&cluster, "rollbacks").await;
 
     // Commits that everybody has seen, and that are lost.
-    let client = app.connect().await;
-    client
-        .batch_execute("checkpoint; set synchronous_commit = off")
-        .await
-        .unwrap();
-    client
-        .batch_execute("update t set v = 1000 where id = 4")
-        .await
-        .unwrap();
+    // A commit that waits for the disk takes those before it along, the servers' own ones as well.
+    app.execute("alter system set synchronous_commit = off")
+        .await;
+    app.execute("select pg_reload_conf()").await;
+    while app.value("show synchronous_commit").await != "off" {}
+    app.execute("checkpoint").await;
+    app.execute("update t set v = 1000 where id = 4").await;
     let (_, change) = world.readers[0].1.until("change").await;
     assert_eq!(change["row"]["v"], 1000);
     world.readers[0].2 = change["cursor"].as_str().unwrap().to_owned();
