@@ -19,7 +19,10 @@ use crate::{
     query::{Brought, Call, Format, Query, Shape, to_json},
 };
 use bytes::Bytes;
-use http::{Method, StatusCode, header::CONTENT_TYPE};
+use http::{
+    Method, StatusCode,
+    header::{CONTENT_TYPE, RANGE},
+};
 use std::{borrow::Cow, sync::Arc};
 
 /// `GET /rpc/{function}`
@@ -75,10 +78,12 @@ pub(super) async fn call(
     let query = Call::query(&access, &name, &head.query, brought)?;
     let call = call_of(&query)?;
     if !call.may_write() {
-        let head = Head {
+        let mut head = Head {
             method: Method::GET,
             ..head
         };
+        // A range in the header is a GET's alone.
+        head.headers.remove(RANGE);
         return answer(query, head, &function, &reads).await;
     }
     let (preferences, mut options) = writes.shape(&head)?;

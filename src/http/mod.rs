@@ -23,6 +23,7 @@ mod media;
 mod page;
 mod passes;
 mod preferences;
+mod profile;
 mod question;
 mod range;
 mod reader;
@@ -43,6 +44,7 @@ pub use connection::Connection;
 pub use credentials::Callers;
 pub use health::Readiness;
 pub use page::Page;
+pub use profile::Profiles;
 pub use reads::Reads;
 pub use reply::{
     ACTION_ID, CHANNEL_ID, CURSOR, IDEMPOTENCY_REPLAYED, NEXT, PREFER, PREFERENCE_APPLIED,

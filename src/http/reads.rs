@@ -9,6 +9,7 @@ use super::{
     keys,
     media::Media,
     preferences::{Followed, Preferences},
+    profile::Profiles,
     range,
     reply::{self, Answered, NEXT, Refusal, put, put_etag, put_position, put_range},
 };
@@ -32,6 +33,7 @@ use std::sync::Arc;
 pub struct Reads {
     pub(super) database: Database,
     callers: Arc<Callers>,
+    profiles: Profiles,
     pub(super) asynchronous: Arc<Asynchronous>,
     /// Answers are PostgREST's to the letter.
     pub(super) as_postgrest: bool,
@@ -43,11 +45,13 @@ impl Reads {
         database: Database,
         callers: Arc<Callers>,
         asynchronous: Arc<Asynchronous>,
+        profiles: Profiles,
         api: &Api,
     ) -> Self {
         Self {
             database,
             callers,
+            profiles,
             asynchronous,
             as_postgrest: api.write_answer == WriteAnswer::Minimal,
         }
@@ -56,6 +60,7 @@ impl Reads {
     /// What every read looks at before its query.
     pub(super) fn begin(&self, head: &Head) -> Result<(Caller, Preferences, Media)> {
         let caller = self.callers.caller(head)?;
+        self.profiles.check(head)?;
         let preferences = Preferences::of_read(head)?;
         let media = Media::read(head)?;
         Ok((caller, preferences, media))

@@ -11,7 +11,11 @@ use http::{
     header::{ALLOW, AUTHORIZATION},
 };
 use std::{convert::Infallible, str::FromStr, sync::Arc};
-use warp::{Filter, Rejection, Reply, filters::BoxedFilter, path::Peek};
+use warp::{
+    Filter, Rejection, Reply,
+    filters::BoxedFilter,
+    path::{FullPath, Peek},
+};
 
 /// The first of these that takes a request answers it. Halved again and again, so that a request
 /// passes through few of the boxes around routes that are not its own.
@@ -71,7 +75,8 @@ pub(super) fn otherwise(
     methods: &'static str,
 ) -> BoxedFilter<(Response,)> {
     path.and(warp::method())
-        .map(move |method| other_method(method, methods))
+        .and(warp::path::full())
+        .map(move |method, path: FullPath| other_method(method, &path, methods))
         .boxed()
 }
 
@@ -138,7 +143,7 @@ fn unknown() -> Error {
         .explained(" Resources are at /{resource} and /{resource}/{id}.")
 }
 
-fn other_method(method: Method, methods: &'static str) -> Response {
+fn other_method(method: Method, path: &FullPath, methods: &'static str) -> Response {
     if method == Method::OPTIONS {
         let mut response = reply::empty(StatusCode::OK);
         let headers = response.headers_mut();
@@ -146,7 +151,12 @@ fn other_method(method: Method, methods: &'static str) -> Response {
         return response;
     }
     let detail = format!("{method} is not what this path takes: {methods}.");
-    let error = Error::new(Kind::MethodNotAllowed, detail)
-        .with_message(format!("Unsupported HTTP method: {method}"));
+    let error = Error::new(Kind::MethodNotAllowed, detail);
+    let error = match path.as_str().starts_with("/rpc/") {
+        true => error
+            .with_code("PGRST101")
+            .with_message(format!("Cannot use the {method} method on RPC")),
+        false => error.with_message(format!("Unsupported HTTP method: {method}")),
+    };
     Refusal::from(error).allowing(methods).into_response()
 }

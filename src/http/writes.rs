@@ -11,6 +11,7 @@ use super::{
     head::{Head, Segment, UNRESERVED},
     media::Media,
     preferences::{Followed, Handling, Missing, Preferences, Resolution, Return, Transaction},
+    profile::Profiles,
     reply::{self, Answered, IDEMPOTENCY_REPLAYED, put, put_etag, put_position},
 };
 use crate::{
@@ -35,6 +36,7 @@ use std::sync::Arc;
 pub struct Writes {
     database: Database,
     callers: Arc<Callers>,
+    profiles: Profiles,
     answer: Answer,
     signals: Arc<Signals>,
     /// Where PostgREST answers something else, its answers are ours.
@@ -51,6 +53,7 @@ impl Writes {
         database: Database,
         callers: Arc<Callers>,
         signals: Arc<Signals>,
+        profiles: Profiles,
         api: &Api,
         limits: &Limits,
     ) -> Self {
@@ -58,6 +61,7 @@ impl Writes {
             database,
             signals,
             callers,
+            profiles,
             batch_writes_max: limits.batch_writes_max,
             postgrest: api.write_answer == WriteAnswer::Minimal,
             tx_rollback: api.tx_rollback,
@@ -71,6 +75,7 @@ impl Writes {
     /// Who writes, and what it asks for in headers.
     pub(super) async fn begin(&self, head: &Head) -> Result<Call> {
         let identity = self.callers.caller(head)?.identity;
+        self.profiles.check(head)?;
         let (preferences, options) = self.shape(head)?;
         let media = Media::of_write(head);
         Ok(Call {

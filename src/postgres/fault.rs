@@ -83,9 +83,10 @@ fn described(error: &DbError, speech: Speech) -> DatabaseFault {
     }
 }
 
-/// The HTTP status that an SQLSTATE of the application's own names: `PT` and three digits.
+/// The HTTP status that an SQLSTATE of the application's own names: `PT` and three digits. One that
+/// names none is the application's mistake.
 fn chosen(sqlstate: &str) -> Option<u16> {
-    let status: u16 = sqlstate.strip_prefix("PT")?.parse().ok()?;
+    let status: u16 = sqlstate.strip_prefix("PT")?.parse().unwrap_or(500);
     (400..600).contains(&status).then_some(status)
 }
 

@@ -311,13 +311,33 @@ fn unknown(access: &Access, name: &str, names: &[&str], bringing: Bringing) -> E
     if whole {
         return error;
     }
-    if let Some(function) = functions.first() {
-        let taken = function.parameters.iter();
-        let taken: Vec<&str> = taken.filter_map(|it| it.name.as_deref()).collect();
+    let taken = |function: &Function| -> Vec<String> {
+        let parameters = function.parameters.iter();
+        parameters
+            .filter_map(|it| it.name.as_deref().map(str::to_owned))
+            .collect()
+    };
+    // Of several functions, the one that takes most of what was given; one that takes nothing is like
+    // no call that gives something.
+    let near = functions
+        .iter()
+        .map(|it| taken(it))
+        .rev()
+        .max_by_key(|taken| {
+            taken
+                .iter()
+                .filter(|it| names.contains(&it.as_str()))
+                .count()
+                + taken.len().min(1)
+        });
+    if let Some(taken) = near.filter(|it| !it.is_empty() || names.is_empty()) {
         let taken = taken.join(", ");
         return error.with_hint(format!(
             "Perhaps you meant to call the function {schema}.{name}({taken})"
         ));
+    }
+    if !functions.is_empty() {
+        return error;
     }
     match suggest::similar(name, catalog.function_names()) {
         Some(near) => {

@@ -11,8 +11,8 @@ use crate::{
     error::{Error, Kind, Result},
     feed::{self, FeedHandle, Liveness},
     http::{
-        self, Asynchronous, Callers, Channels, Handlers, Page, Progress, Readiness, Reads, Topics,
-        Writes,
+        self, Asynchronous, Callers, Channels, Handlers, Page, Profiles, Progress, Readiness,
+        Reads, Topics, Writes,
     },
     identity::Verifier,
     postgres::{Connections, Database, changelog::LogState},
@@ -126,17 +126,20 @@ impl Server {
         let feed = prepared.start(hub.clone(), broker(hub.clone()));
         let ending = Arc::new(AtomicBool::new(false));
         let readiness = readiness(database.clone(), ending.clone(), feed.liveness());
+        let profiles = Profiles::new(&config.database.schemas);
         let handlers = Handlers {
             reads: Arc::new(Reads::new(
                 database.clone(),
                 callers.clone(),
                 asynchronous,
+                profiles.clone(),
                 &config.api,
             )),
             writes: Arc::new(Writes::new(
                 database.clone(),
                 callers.clone(),
                 signals.clone(),
+                profiles,
                 &config.api,
                 &config.limits,
             )),

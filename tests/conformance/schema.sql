@@ -87,6 +87,19 @@ create table openings (
     all_at timestamptz[]
 );
 
+create table shops (
+    id int primary key,
+    name text not null,
+    run_by int
+);
+
+create table clerks (
+    id int primary key,
+    shop_id int not null references shops
+);
+
+alter table shops add constraint shops_run_by foreign key (run_by) references clerks;
+
 create view cheap_books as
 select id, title, price, author_id from books where price < 10;
 
@@ -102,11 +115,21 @@ language sql stable as 'select title from books where id = book';
 create function rename_book(book int, to_title text) returns books
 language sql as 'update books set title = to_title where id = book returning *';
 
+create function twice(a int, out doubled int)
+language sql immutable as 'select 2 * a';
+
 create function nothing() returns void
 language sql as 'select';
 
 create function answer_of(question json) returns json
 language sql immutable as 'select question';
+
+create function coffee() returns void
+language plpgsql as $$
+begin
+    raise sqlstate 'PT40X' using message = 'I am no teapot';
+end
+$$;
 
 create function teapot() returns void
 language plpgsql as $$
@@ -151,6 +174,9 @@ insert into loans values (1, 1, 1, 3), (2, 2, 2, null), (3, 2, 3, 1);
 insert into shelf_marks values ('A', 1, 1, 'left'), ('A', 2, 2, null), ('B', 1, 3, 'top');
 insert into openings values (1, '2023-10-18T12:37:59.611Z', '{2023-01-01T00:00:00Z}');
 insert into "readingRooms" values (1, '18:00', 20), (2, '22:00', 4);
+insert into shops values (1, 'Main', null);
+insert into clerks values (1, 1), (2, 1);
+update shops set run_by = 2;
 insert into unkeyed values (null, null), ('1', '0'), ('2', '0');
 select setval(pg_get_serial_sequence('books', 'id'), 100);
 analyze;

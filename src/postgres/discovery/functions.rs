@@ -80,8 +80,9 @@ fn function(found: &Found, row: &FunctionRow, resources: &HashMap<Oid, Arc<Resou
             Some(resource) => Returns::Row(resource.clone()),
             None => rows(columns::of(found, relation, false)),
         },
-        // One output parameter is a value, not a row of one column; a table of one column is a row.
-        None if given.len() > 1 || given.iter().any(|place| mode(*place) == "t") => {
+        // What a function calls its result by is a column, if it is only one, too. A result without a
+        // name is a value.
+        None if given.len() > 1 || given.iter().any(|place| row.named(*place).is_some()) => {
             let columns = given.iter().enumerate().map(|(number, place)| {
                 let number = i16::try_from(number + 1).unwrap_or(i16::MAX);
                 let name = row.named(*place).unwrap_or("?column?");

@@ -132,10 +132,16 @@ fn steps(scanner: &mut Scanner<'_>) -> Result<Vec<Step>> {
                 *scanner = behind;
                 Key::Element(index)
             }
+            None if minus(*scanner) => return Err(scanner.expected("an element's index")),
             None => Key::Member(scanner.key()?),
         };
         steps.push(Step { text, key });
     }
+}
+
+/// Whether an index below zero begins here that has no digits.
+fn minus(mut scanner: Scanner<'_>) -> bool {
+    scanner.take("-") && scanner.take_while(|it| it.is_ascii_digit()).is_empty()
 }
 
 /// The index of an array's element, if one stands here.
