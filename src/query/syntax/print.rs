@@ -166,7 +166,7 @@ impl Display for Step {
                 let is_number = name.strip_prefix('-').unwrap_or(name);
                 let is_number = is_number.bytes().all(|it| it.is_ascii_digit());
                 let plain = name.chars().all(is_plain_key) && name.trim() == name;
-                match plain && !is_number && !name.ends_with('-') {
+                match plain && !is_number && !name.starts_with('-') && !name.ends_with('-') {
                     true => f.write_str(name),
                     false => quoted(name, f),
                 }
