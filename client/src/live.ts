@@ -343,4 +343,4 @@ export function isCovered(spec: Spec, by: Coverage): boolean {
 }
 
 /** What names a query's coverage. */
-export const coverageName = (spec: Spec): string => path({ ...spec, columns: undefined, include: undefined });
+export const coverageName = (spec: Spec): string => path({ ...spec, columns: undefined });

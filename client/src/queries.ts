@@ -24,6 +24,9 @@ export interface QueriesHost {
   broadcast(word: object): void;
 }
 
+/** The resources whose rows come beside a query's own. */
+const related = ({ include }: Spec): string[] => include?.split(",").map((it) => it.split("!")[0] as string) ?? [];
+
 export class Queries {
   /** Resolves when the queries that were opened so far have looked into the cache. */
   recalled: Promise<unknown> = Promise.resolve();
@@ -103,8 +106,13 @@ export class Queries {
 
   /** What is kept of a resource, or of all, is not true any more. */
   reset(resource: string | undefined): void {
-    for (const name of this.#coverages.keys()) if (isOf(name, resource)) this.#coverages.delete(name);
-    for (const query of this.of(resource)) query.invalidate();
+    for (const name of this.#coverages.keys()) {
+      if (isOf(name, resource) || name.includes("include=")) this.#coverages.delete(name);
+    }
+    for (const query of this.of(undefined)) {
+      const { spec } = query;
+      if (!resource || [spec.resource, ...related(spec)].includes(resource)) query.invalidate();
+    }
   }
 
   end(): void {
@@ -158,9 +166,10 @@ export class Queries {
   }
 
   async #recall(spec: Spec): Promise<{ coverage: Coverage | undefined; current: boolean }> {
-    await this.hydrate(spec.resource);
+    // What comes beside the rows is kept with them.
+    await Promise.all([spec.resource, ...related(spec)].map((it) => this.hydrate(it)));
     let coverage = this.#coverages.get(coverageName(spec));
-    if (!coverage) {
+    if (!coverage && !spec.include) {
       const known = [...this.#coverages].filter(([name]) => isOf(name, spec.resource)).map(([, it]) => it);
       for (const query of this.of(spec.resource)) if (query.coverage) known.push(query.coverage);
       if (known.some((it) => isCovered(spec, it))) {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { IDBFactory, IDBKeyRange } from "fake-indexeddb";
 import { Persist } from "../../src/persist.ts";
+import { Played } from "../support/server.ts";
 
 Object.assign(globalThis, { IDBKeyRange });
 const coverage = { filters: [], orders: [], horizon: null, limit: null };
@@ -100,4 +101,41 @@ test("actions keep their order", async () => {
   assert.deepEqual((await persist.actions()).map(({ action }) => action), [{ id: "a2" }, { id: "b" }]);
   await persist.removeAction(seqs[0] as number);
   assert.deepEqual((await persist.actions()).map(({ seq }) => seq), [seqs[1]]);
+});
+
+test("what came beside the rows comes back with them, and is fetched again with them", async () => {
+  const indexedDB = new IDBFactory();
+  const ask = (played: Played) => played.client.from("tickets").order("id").limit(1).include("contacts").live();
+  const answer = async (played: Played, name: string, version: number) => {
+    const request_id = played.gets.at(-1)?.id;
+    await played.say(
+      { type: "row", request_id, resource: "tickets", version, row: { id: 1, contact_id: 7 } },
+      { type: "row", request_id, resource: "contacts", version, row: { id: 7, name } },
+      { type: "done", request_id, rows: 2, version, cursor: `c${version}` },
+    );
+  };
+  const first = new Played({ indexedDB });
+  const live = ask(first);
+  await first.until("it is asked for", () => first.gets.length === 1);
+  await first.open();
+  await answer(first, "Ann", 2);
+  await live.ready;
+  await first.say({ type: "ping", cursor: "c2", version: 2 });
+  await first.until("it is caught up", () => first.client.status.isCaughtUp);
+  await first.client.close();
+
+  const second = new Played({ indexedDB });
+  const again = ask(second);
+  await again.ready;
+  assert.equal(again.state, "cached");
+  assert.equal(second.client.get("contacts", 7)?.name, "Ann");
+  await second.open("c2");
+  await second.say({ type: "ping", cursor: "c2", version: 2 });
+  await second.until("it is caught up", () => again.state === "ready");
+  assert.deepEqual(second.gets, []);
+  await second.say({ type: "reset", resource: "contacts", reason: "lagged", version: 3, cursor: "c3" });
+  await second.until("it is asked for again", () => second.gets.length === 1);
+  await answer(second, "Anna", 4);
+  await second.until("it is here", () => second.client.get("contacts", 7)?.name === "Anna" && again.state === "ready");
+  await second.client.close();
 });
