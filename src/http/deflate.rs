@@ -42,8 +42,7 @@ const REMEMBERED_MAX: usize = 32;
 const REMEMBERED_BYTES_MAX: usize = 1 << 20;
 /// What a stored block holds at most (RFC 1951 section 3.2.4).
 const STORED_BYTES_MAX: usize = 0xffff;
-/// How hard is compressed, of 1 to 9. Measured on rows of tickets: 6 saves a twelfth of the bytes of
-/// 4, for a third more of its time.
+/// How hard is compressed, of 1 to 9: as much as zlib does where nobody says anything.
 const LEVEL: u32 = 6;
 
 /// What all compressed streams of a server share.

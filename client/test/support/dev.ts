@@ -55,6 +55,11 @@ export class Dev {
     return [...this.said.matchAll(/TOKEN=(\S+)/g)].map((match) => match[1] as string);
   }
 
+  /** The address of the database. */
+  get database(): string {
+    return /postgres(?:ql)?:\/\/\S+/.exec(this.said)?.[0] ?? "";
+  }
+
   /** A token of organization 1, user 1 or another, that ends after so many seconds. */
   token(seconds: number, sub = "1"): string {
     const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString("base64url");
@@ -94,10 +99,9 @@ export class Dev {
     const config = join(this.folder, `${port}.toml`);
     writeFileSync(config, settings);
     const secret = readFileSync(join(this.folder, "data", "jwt_secret"), "utf8").trim();
-    const database = /postgres(?:ql)?:\/\/\S+/.exec(this.said)?.[0] ?? "";
     this.others.push(spawn(program(), ["serve", "--listen", `127.0.0.1:${port}`, "--config", config], {
       stdio: "ignore",
-      env: { ...environment(), DATABASE_URL: database, ROWCAST_JWT_SECRET: secret, ROWCAST_DATABASE_DEFAULT_ROLE: "helpdesk_agent" },
+      env: { ...environment(), DATABASE_URL: this.database, ROWCAST_JWT_SECRET: secret, ROWCAST_DATABASE_DEFAULT_ROLE: "helpdesk_agent" },
     }));
     const url = `http://127.0.0.1:${port}`;
     await until("the other server", () => fetch(`${url}/ready`).then((answer) => answer.ok, () => false), PATIENCE_MS);
