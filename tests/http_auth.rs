@@ -245,7 +245,7 @@ async fn callers_without_a_token_are_of_no_organization() {
     let wrong = anonymous.with_token("a.b.c").get("/colours");
     assert_eq!(wrong.expect(401).await.problem()["type"], "token-invalid");
     anonymous.get("/health").expect(200).await;
-    anonymous.get("/resources/health").expect(403).await;
+    anonymous.get("/resources/health").expect(401).await;
     // On a channel: what is shared, and of organizations' rows nothing.
     let mut channel = anonymous.channel(Transport::Ndjson, "a").await;
     channel.expect("open").await;

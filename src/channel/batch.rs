@@ -29,7 +29,7 @@ pub struct Change {
     /// The whole row as one JSON object without line breaks; `None` for a row that is not told.
     pub row: Option<Bytes>,
     /// The row came and went within the batch. It is told, as a `delete`, only to channels on which
-    /// a request may have seen it: one whose snapshot lies inside the batch.
+    /// a request or a replay may have seen it: one whose snapshot lies inside the batch.
     pub transient: bool,
 }
 
@@ -44,8 +44,8 @@ pub enum Entry {
         resource: Option<Arc<str>>,
         /// A word of the protocol's, e.g. `truncated`.
         reason: &'static str,
-        /// Told only to channels on which a request may have seen what is void now: one whose
-        /// snapshot lies inside the batch.
+        /// Told only to channels on which a request or a replay may have seen what is void now: one
+        /// whose snapshot lies inside the batch.
         transient: bool,
     },
 }

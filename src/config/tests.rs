@@ -113,6 +113,8 @@ ping_ms = 1_000
 poll_ms = 5
 [api]
 write_answer = "minimal"
+[keys]
+master_keys = ["MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="]
 [resources.tickets]
 organization = "column:tenant"
 announce = "keys"
@@ -132,6 +134,7 @@ organization = "shared"
     assert_eq!(config.limits.ping_ms, 1_000);
     assert_eq!(config.feed.poll_ms, 5);
     assert_eq!(config.api.write_answer, WriteAnswer::Minimal);
+    assert_eq!(config.keys.master_keys.len(), 1);
     let rule = |name: &str| config.resources[name].organization.clone();
     assert_eq!(
         rule("tickets"),

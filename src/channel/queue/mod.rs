@@ -189,8 +189,11 @@ impl Queue {
             false => batch,
         };
         let cursor = cursor && !replayed;
+        // A replay's view may lie inside the batch as well, and is not known before its end.
+        let replay_shows = self.replay.is_some() || self.replayed > batch.start;
+        let shows = replay_shows || self.shown > batch.start;
         let variant = Variant {
-            transients: self.shown > batch.start || self.lanes.may_show_after(batch.start),
+            transients: shows || self.lanes.may_show_after(batch.start),
             cursor,
         };
         self.arrive(now);

@@ -85,3 +85,60 @@ fn a_replay_leaves_in_place_what_only_the_feed_can_know() {
         .finish_replay(replay, Events::default(), end, 0, effects);
     assert_eq!(channel.read(10_000, 0), ["102 reset hidden schema"]);
 }
+
+#[test]
+fn a_row_that_a_replay_may_have_shown_is_told_to_be_gone() {
+    // It came after 10, was there when the replay looked, at 12, and was gone at 14.
+    let passed = || {
+        let mut builder = BatchBuilder::new(Version(10), at(14));
+        builder.change(Change {
+            resource: "plain".into(),
+            key: "1".into(),
+            op: Op::Delete,
+            version: Version(14),
+            actions: Actions::None,
+            row: None,
+            transient: true,
+        });
+        builder.build()
+    };
+    let since = || Attach {
+        since: Some(Since::State(at(5))),
+        ..Attach::default()
+    };
+    for pushed_before_its_end in [true, false] {
+        let mut channel = channel();
+        channel.attach_at(since(), 10, 0);
+        let replay = channel.queue.replay().unwrap();
+        let push = |channel: &mut Channel| {
+            let (bounds, effects) = (&channel.bounds, &mut channel.effects);
+            let queue = &mut channel.queue;
+            queue.push(&passed(), 0, true, 0, bounds, effects);
+        };
+        if pushed_before_its_end {
+            push(&mut channel);
+        }
+        let end = (at(12), false);
+        let effects = &mut channel.effects;
+        let queue = &mut channel.queue;
+        queue.finish_replay(replay, Events::default(), end, 0, effects);
+        if !pushed_before_its_end {
+            push(&mut channel);
+        }
+        let told = channel.read(10_000, 0);
+        assert!(
+            told.iter().any(|it| it.ends_with("change plain")),
+            "{told:?}"
+        );
+    }
+    // Nobody looked at a channel without one.
+    let mut channel = channel();
+    channel.attach(None, false);
+    let (bounds, effects) = (&channel.bounds, &mut channel.effects);
+    channel.queue.push(&passed(), 0, true, 0, bounds, effects);
+    let told = channel.read(10_000, 0);
+    assert!(
+        told.iter().all(|it| !it.ends_with("change plain")),
+        "{told:?}"
+    );
+}
