@@ -1,6 +1,7 @@
 //! Changes as they arrive on each transport, whoever made them.
 
 use crate::{
+    http_limits::until,
     http_routes::TABLES,
     support::{Channel, Client, Database, TestServer, Transport},
 };
@@ -146,5 +147,72 @@ async fn what_changed_while_a_reader_was_away_is_told_when_it_returns() {
             }
         }
     }
+    server.finish().await;
+}
+
+/// A table that gets a column while a request waits for its connection: the request was planned without
+/// the column, and must not tell rows without it as of a state that has it.
+#[tokio::test]
+async fn a_request_that_waited_through_a_change_of_the_schema_tells_no_outdated_rows() {
+    let stuck = "create table beds (id int primary key, organization_id bigint not null);
+                 insert into beds values (1, 1);
+                 create view stuck with (security_invoker) as
+                 select id, organization_id, pg_sleep(600)::text as nap from beds";
+    let database = Database::with(&format!("{TABLES};{stuck}")).await;
+    let server = TestServer::start(database, |config| {
+        config.database.stream_connections_max = 1;
+        config.database.statement_timeout_ms = 600_000;
+    })
+    .await;
+    let client = server.client(1, 1);
+    let mut channel = attached(&client, Transport::WebSocket, "").await;
+    let start = async |path: &str, id: &str| {
+        let call = client.get(path).header("request-id", id);
+        call.header("channel-id", "tab-WebSocket").expect(202).await;
+    };
+    start("/stuck", "holds").await;
+    until("the one connection is taken", || {
+        server.running.stats().database.streams_busy == 1
+    })
+    .await;
+    start("/tickets?id=lt.3", "own").await;
+    start("/beds", "other").await;
+    server
+        .database
+        .psql("alter table tickets add column colour text default 'red'")
+        .await;
+    let (before, reset) = channel.until("reset").await;
+    assert!(before.iter().all(|it| it["type"] == "ping"), "{before:?}");
+    assert_eq!(reset["resource"], "tickets");
+    // Until requests are answered by the new shape.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while client.get("/tickets/1").expect(200).await.json()["colour"] != "red" {
+        assert!(tokio::time::Instant::now() < deadline, "no new catalog");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let cancel = client.request("DELETE", "/requests/holds?channel=tab-WebSocket");
+    cancel.expect(204).await;
+    let mut ends = Vec::new();
+    while ends.len() < 3 {
+        let event = channel.next().await;
+        assert!(
+            event["type"] != "row" || event["resource"] != "tickets",
+            "{event}"
+        );
+        if ["done", "error"].contains(&event["type"].as_str().unwrap()) {
+            ends.push(event);
+        }
+    }
+    let end = |id: &str| ends.iter().find(|it| it["request_id"] == id).unwrap();
+    assert_eq!(end("own")["problem"]["type"], "conflict", "{ends:?}");
+    assert_eq!(end("own")["problem"]["retryable"], true);
+    // What has nothing to do with it goes on.
+    assert_eq!(end("other")["rows"], 1, "{ends:?}");
+    start("/tickets?id=lt.3", "again").await;
+    let (events, _) = channel.until("done").await;
+    let rows = events.iter().filter(|it| it["type"] == "row");
+    let colours: Vec<_> = rows.map(|it| it["row"]["colour"].clone()).collect();
+    assert_eq!(colours, [json!("red"), json!("red")]);
+    channel.leave().await;
     server.finish().await;
 }

@@ -203,6 +203,36 @@ async fn a_table_may_change_under_a_prepared_statement() {
 }
 
 #[tokio::test]
+async fn what_was_planned_for_another_schema_is_not_read() {
+    let zoo = Zoo::with(CAGES, |_| ()).await;
+    let who = keeper(1);
+    for sql in [
+        "alter table cages add column colour text default 'red'",
+        "alter table cages alter label drop not null, alter badge drop default",
+        "grant select (label) on cages to zoo_keeper",
+    ] {
+        let query = zoo.query(&who, "cages", "").await.unwrap();
+        let small = zoo.query(&who, "cages", "limit=1").await.unwrap();
+        let other = zoo.query(&who, "countries", "").await.unwrap();
+        // A catalog that was read again, and is the same, changes nothing.
+        zoo.database.rediscover().await.unwrap();
+        assert_eq!(zoo.database.list(&who, &query).await.unwrap().rows, 20);
+        zoo.postgres.execute(sql).await;
+        zoo.database.rediscover().await.unwrap();
+        let refused = zoo.database.list(&who, &query).await.unwrap_err();
+        assert_eq!(refused.kind(), Kind::Conflict, "{sql}");
+        for query in [&query, &small] {
+            let refused = zoo.database.stream(&who, query).await.unwrap_err();
+            assert_eq!(refused.kind(), Kind::Conflict, "{sql}");
+        }
+        assert!(zoo.database.list(&who, &other).await.is_ok(), "{sql}");
+        assert!(zoo.list(&who, "cages", "").await.is_ok(), "{sql}");
+    }
+    until_quiet(&zoo).await;
+    zoo.close().await;
+}
+
+#[tokio::test]
 async fn an_answer_has_its_limit_and_a_stream_has_none() {
     let zoo = Zoo::with(SLOW, |config| config.limits.answer_bytes_max = 100_000).await;
     let who = keeper(1);

@@ -15,6 +15,12 @@ select
     pg_catalog.pg_relation_is_updatable(c.oid, true) & 28 <> 0 as updatable,
     -- Each of its rows is one of a single table: without such triggers, PostgreSQL updates it itself.
     pg_catalog.pg_relation_is_updatable(c.oid, false) & 4 <> 0 as simple,
+    -- All that decides who may do what with it; compared with itself only.
+    pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', c.relowner, c.relacl, (
+        select pg_catalog.string_agg(pg_catalog.concat(a.attnum, a.attacl), ' ' order by a.attnum)
+        from pg_catalog.pg_attribute as a
+        where a.attrelid = c.oid and a.attacl is not null
+    )), 0) as rights,
     (
         select e.extname::text
         from pg_catalog.pg_depend as d

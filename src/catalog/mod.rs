@@ -242,6 +242,9 @@ pub struct Resource {
     pub announce: Announce,
     /// Whether its rows have secret keys.
     pub keyed: bool,
+    /// A digest of who was given which rights on it (its owner, `relacl`, `attacl`): another one means
+    /// that roles may read another part of it.
+    pub rights: i64,
     /// Why its changes cannot be announced (a view, a missing right); `None`: it is live.
     pub not_live: Option<String>,
 }
@@ -269,8 +272,21 @@ impl Resource {
             updated_at: None,
             announce: Announce::default(),
             keyed: false,
+            rights: 0,
             not_live: None,
         }
+    }
+
+    /// Whether what is read of its rows, and by what they belong to an organization, is the same as of
+    /// `other`. What else was found of the two, such as references, does not matter.
+    pub fn reads_like(&self, other: &Self) -> bool {
+        let of = |it: &Self| (it.relation, it.kind, it.rights, it.row_security);
+        of(self) == of(other)
+            && (&self.schema, &self.table, &self.name) == (&other.schema, &other.table, &other.name)
+            && self.columns == other.columns
+            && self.key == other.key
+            && self.computed == other.computed
+            && self.tenancy == other.tenancy
     }
 
     /// The column of this name, with its index.
@@ -347,7 +363,7 @@ impl Resource {
 
 /// A column that a function computes of a row, whose type is all that it takes. It can be read and
 /// compared like a column, and is none of the row: it is not written, announced or stored.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Computed {
     /// As what it is read. Comparing it may run the function, so nothing about it is leakproof.
     pub column: Column,
@@ -386,7 +402,7 @@ impl ResourceKind {
 }
 
 /// One column.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// Its name, in the table and on the wire.
     pub name: Arc<str>,

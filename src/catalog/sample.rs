@@ -295,6 +295,7 @@ fn table(relation: Oid, name: &str, mut columns: Vec<Column>) -> Resource {
         updated_at: None,
         announce: Announce::Rows,
         keyed: false,
+        rights: 0,
         not_live: None,
     }
 }

@@ -386,6 +386,30 @@ impl Inner {
         known.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Refuses to go on with a query whose resources are not what they were when it was planned, which
+    /// may be long before the snapshot that it now has.
+    ///
+    /// A reader keeps, per row, what has the highest version. Rows that lack a new column must not come
+    /// with a version beyond that of the last reset that tells of it. That reset is told once the catalog
+    /// with the column is in force; so if what is compared here does not know the column yet, it comes
+    /// later than the snapshot, with a higher version, and what was read is fetched again.
+    pub(super) fn expect_current(&self, query: &Query) -> Result<()> {
+        let catalog = {
+            let known = self.known.read();
+            let known = known.unwrap_or_else(PoisonError::into_inner);
+            if Arc::ptr_eq(&known.catalog, query.catalog()) {
+                return Ok(());
+            }
+            known.catalog.clone()
+        };
+        match query.is_current(&catalog) {
+            true => Ok(()),
+            false => Err(Self::altered(Error::internal(
+                "the schema changed before the snapshot was taken",
+            ))),
+        }
+    }
+
     pub(super) fn signer(&self) -> Result<&CursorSigner> {
         let signer = self.signer.get().map(|it| &**it);
         signer.ok_or_else(|| Error::internal("nothing signs cursors yet"))

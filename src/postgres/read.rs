@@ -333,6 +333,8 @@ async fn open(database: &Inner, identity: &Identity, query: &Query, via: Via) ->
             }
             Err(failure) => return Err(failure.into()),
         };
+        // Before the first row is handed out, and behind the snapshot.
+        database.expect_current(query)?;
         if let Err(error) = statement.encoder.check(reading.columns()) {
             return Err(Inner::altered(error));
         }

@@ -41,6 +41,7 @@ fn table(relation: Oid, name: &str, columns: &[&str]) -> Resource {
         updated_at: None,
         announce: Announce::Rows,
         keyed: false,
+        rights: 0,
         not_live: None,
     }
 }

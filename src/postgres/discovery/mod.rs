@@ -272,6 +272,7 @@ impl<'a> Discovery<'a> {
                 .and_then(|name| columns.iter().position(|it| &*it.name == name)),
             announce: settings.map(|it| it.announce).unwrap_or_default(),
             keyed: settings.is_some_and(|it| it.key),
+            rights: relation.rights,
             not_live: match kind {
                 ResourceKind::Table | ResourceKind::PartitionedTable => None,
                 ResourceKind::View { .. } | ResourceKind::MaterializedView => {

@@ -50,6 +50,7 @@ pub(super) struct RelationRow {
     pub(super) simple: bool,
     pub(super) row_security: bool,
     pub(super) security_invoker: bool,
+    pub(super) rights: i64,
     pub(super) extension: Option<String>,
 }
 
@@ -232,6 +233,7 @@ async fn ask(connection: &Connection, schemas: &[String]) -> Result<Found> {
             simple: row.get("simple"),
             row_security: row.get("row_security"),
             security_invoker: row.get("security_invoker"),
+            rights: row.get("rights"),
             extension: row.get("extension"),
         })
         .collect();

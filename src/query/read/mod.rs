@@ -1,6 +1,7 @@
 //! A read: which rows of which resource, which of their columns, in which order.
 
 mod condition;
+mod current;
 pub(crate) mod embed;
 pub(crate) mod include;
 pub(crate) mod modified;

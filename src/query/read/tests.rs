@@ -72,6 +72,7 @@ pub(in crate::query) fn access() -> Access {
         updated_at: None,
         announce: Announce::Rows,
         keyed: false,
+        rights: 0,
         not_live: None,
     };
     let pairs = Resource {
