@@ -164,6 +164,147 @@ async fn rows_of_every_resource_are_streamed_from_one_state() {
 }
 
 #[tokio::test]
+async fn a_row_brings_what_a_list_of_it_does() {
+    let server = TestServer::helpdesk().await;
+    let client = server.client(1, 1);
+    let mut channel = client.channel(Transport::WebSocket, "tab").await;
+    channel.expect("open").await;
+    let ticket = ids(&object(&client, "/tickets?order=id&limit=1").await)[0];
+    let include = "include=messages(users),contacts,notes";
+    let sorted = |mut found: Value| {
+        for (_, rows) in found.as_object_mut().expect("an object") {
+            let rows = rows.as_array_mut().expect("an array");
+            rows.sort_by_key(|it| it["id"].as_i64());
+        }
+        found
+    };
+    for (id, select) in [("whole", ""), ("selected", "select=id,subject&")] {
+        let path = format!("/tickets/{ticket}?{select}{include}");
+        let answer = client.get(&path).expect(200).await;
+        assert!(answer.version() > 0 && answer.headers.get("etag").is_none());
+        let found = sorted(answer.json());
+        let list = format!("/tickets?id=eq.{ticket}&{select}{include}");
+        assert_eq!(found, sorted(object(&client, &list).await));
+        assert_eq!(ids(&found["tickets"]), [ticket]);
+        assert!(!ids(&found["messages"]).is_empty() && !ids(&found["contacts"]).is_empty());
+        // The same, asynchronously.
+        let call = client.get(&path).header("request-id", id);
+        call.header("channel-id", "tab").expect(202).await;
+        let (events, done) = channel.until("done").await;
+        let mut streamed =
+            json!({"tickets": [], "messages": [], "users": [], "contacts": [], "notes": []});
+        for event in &events {
+            let rows = &mut streamed[event["resource"].as_str().unwrap()];
+            rows.as_array_mut().unwrap().push(event["row"].clone());
+            assert_eq!(event["version"], done["version"]);
+        }
+        assert_eq!(sorted(streamed), found);
+        assert_eq!(done["rows"], events.len());
+    }
+    // What is not there brings nothing.
+    client
+        .get(&format!("/tickets/999999?{include}"))
+        .expect(404)
+        .await;
+    let call = client.get("/tickets/999999?include=messages");
+    let call = call.header("request-id", "r2").header("channel-id", "tab");
+    call.expect(202).await;
+    assert_eq!(channel.expect("done").await["rows"], 0);
+    for (query, status) in [
+        ("include=nothing", 400),
+        ("include=messages&limit=1", 400),
+        ("include=messages&modified_since=2020-01-01", 400),
+    ] {
+        let path = format!("/tickets/{ticket}?{query}");
+        client.get(&path).expect(status).await;
+    }
+    let path = format!("/tickets/{ticket}?include=messages");
+    let call = client.get(&path).header("accept", "text/csv");
+    call.expect(406).await;
+    // No tag names the state of all of it.
+    let call = client.get(&path).header("if-match", "\"1\"");
+    call.expect(412).await;
+    channel.leave().await;
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_row_brings_nothing_to_a_second_organization() {
+    let server = TestServer::helpdesk().await;
+    let (mine, theirs) = (server.client(1, 1), server.client(2, 1));
+    let include = "include=contacts,messages(users),notes,events,labels";
+    let ticket = ids(&object(&mine, "/tickets?order=id&limit=1").await)[0];
+    let path = format!("/tickets/{ticket}?{include}");
+    mine.get(&path).expect(200).await;
+    let refused = theirs.get(&path).expect(404).await.problem();
+    assert_eq!(refused["type"], "row-unknown");
+    let missing = theirs.get(&format!("/tickets/999999?{include}"));
+    assert_eq!(refused, missing.expect(404).await.problem());
+    let mut channel = theirs.channel(Transport::Ndjson, "tab").await;
+    channel.expect("open").await;
+    let call = theirs.get(&path).header("request-id", "r1");
+    call.header("channel-id", "tab").expect(202).await;
+    assert_eq!(channel.expect("done").await["rows"], 0);
+    // What refers across the fence, as only a program past the server can make it.
+    let own = ids(&object(&theirs, "/tickets?limit=1").await)[0];
+    let contact = ids(&object(&mine, "/contacts?limit=1").await)[0];
+    server
+        .database
+        .execute(&format!(
+            "update tickets set contact_id = {contact} where id = {own}"
+        ))
+        .await;
+    let found = object(&theirs, &format!("/tickets/{own}?{include}")).await;
+    assert_eq!(found["tickets"][0]["contact_id"], contact);
+    assert_eq!(found["contacts"], json!([]));
+    for (name, rows) in found.as_object().unwrap() {
+        for row in rows.as_array().unwrap() {
+            assert_eq!(row["organization_id"], 2, "{name}");
+        }
+    }
+    let found = object(&mine, &format!("/contacts/{contact}?include=tickets")).await;
+    assert!(!ids(&found["tickets"]).contains(&own));
+    channel.leave().await;
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_row_brings_what_its_reader_may_see() {
+    let database = Database::with(
+        "do $$ begin create role included_reader; exception when duplicate_object or unique_violation then null; end $$;
+         grant included_reader to current_user;
+         create table boxes (id int primary key, organization_id bigint not null);
+         create table things (
+             id int primary key, organization_id bigint not null, box_id int references boxes, owner text
+         );
+         alter table things enable row level security;
+         create policy own on things using (
+             owner = current_setting('request.jwt.claims', true)::jsonb ->> 'sub'
+         );
+         grant select on boxes, things to included_reader;
+         insert into boxes values (1, 1);
+         insert into things values (1, 1, 1, '1'), (2, 1, 1, '2'), (3, 2, 1, '1')",
+    )
+    .await;
+    let server = TestServer::start(database, |config| {
+        config.database.default_role = Some("included_reader".to_owned());
+    })
+    .await;
+    for user in [1, 2] {
+        let client = server.client(1, user);
+        let found = object(&client, "/boxes/1?include=things").await;
+        assert_eq!(ids(&found["boxes"]), [1]);
+        assert_eq!(ids(&found["things"]), [user]);
+    }
+    server
+        .client(2, 1)
+        .get("/boxes/1?include=things")
+        .expect(404)
+        .await;
+    server.finish().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_included_is_refused_before_the_202() {
     let server = TestServer::helpdesk().await;
     let client = server.client(1, 1);

@@ -245,7 +245,14 @@ pub(super) async fn item(
     let unless = conditions::if_none_match(&head)?;
     let access = reads.database.access(&identity.role).await?;
     let query = target.query(&access, &head.query)?;
-    let item = reads.database.item(&identity, &query).await?;
+    let several = query.includes() || query.has_keys();
+    if media.csv && several {
+        return Err(not_as_csv().into());
+    }
+    let mut item = reads.database.item(&identity, &query).await?;
+    if query.has_keys() {
+        item.body = keys::beside(&reads.database, &identity, &query, &item.body, 1).await?;
+    }
     // `*` wants the row to be there, as it is.
     if let Some(tags) = wanted.filter(|it| !it.is_empty())
         && !tags.iter().any(|it| Some(&**it) == item.etag.as_deref())

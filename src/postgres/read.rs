@@ -51,9 +51,10 @@ pub struct Listing {
 /// One row.
 #[derive(Debug, Clone)]
 pub struct Item {
-    /// A JSON object.
+    /// A JSON object; of a query with related rows or keys beside the row, what its [`Listing`] has.
     pub body: Bytes,
-    /// The entity tag without its quotes, made from the row's `xmin`; `None` where rows have none.
+    /// The entity tag without its quotes, made from the row's `xmin`; `None` where rows have none, and
+    /// where something comes beside the row.
     pub etag: Option<String>,
     /// The state that it is of.
     pub position: Position,
@@ -139,6 +140,17 @@ async fn append_rows(database: &Inner, stream: &mut RowStream, out: &mut RowBuff
 
 /// One row by its key.
 pub(super) async fn item(database: &Inner, identity: &Identity, query: &Query) -> Result<Item> {
+    if query.includes() || query.has_keys() {
+        let listing = list(database, identity, query).await?;
+        return match listing.rows {
+            0 => Err(row_unknown(&query.resource)),
+            _ => Ok(Item {
+                body: listing.body,
+                etag: None,
+                position: listing.position,
+            }),
+        };
+    }
     let mut stream = open(database, identity, query, Via::Plain).await?;
     let row = std::future::poll_fn(|context| stream.poll_row(context)).await;
     let row = row

@@ -89,6 +89,7 @@ const FILES: &[(&str, &[&str])] = &[
         &[
             "GET /tickets?id=in.(1,2)&select=id&include=contacts,messages",
             "GET /contacts?select=id&limit=2&include=tickets(messages,labels)",
+            "GET /tickets/7?include=contacts",
         ],
     ),
     (

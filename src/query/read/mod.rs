@@ -80,13 +80,7 @@ impl Query {
         only_rows(&syntax)?;
         let mut query = Self::plan(access, &allowed, &syntax, 0)?;
         query.after(syntax.after.as_deref())?;
-        let mut included = syntax.include.clone();
-        if allowed.resource.keyed {
-            included.retain(|it| !include::is_key(it));
-            query.keys = included.len() < syntax.include.len();
-            query.must_have_ids()?;
-        }
-        query.ways = include::ways(access, &allowed.resource, &included)?;
+        query.include(access, &syntax)?;
         if let Some(text) = &syntax.modified_since {
             query.modified = Some(modified::read(&allowed, text)?);
             for way in &mut query.ways {
@@ -134,16 +128,31 @@ impl Query {
     /// percent-encoded: the key's values, joined by commas.
     ///
     /// # Errors
-    /// As [`Query::list`]; of the query string only `select` is taken.
+    /// As [`Query::list`]; of the query string only `select` and `include` are taken.
     pub fn item(access: &Access, resource: &str, id: &str, query_string: &str) -> Result<Self> {
         let allowed = access.resource(resource)?;
         let syntax = grammar::read(query_string)?;
-        only_select(&syntax)?;
+        only_shown(&syntax)?;
         let mut query = Self::plan(access, &allowed, &syntax, 0)?;
         query.conditions = key::conditions(&allowed, id)?;
-        query.etag = allowed.resource.has_etags() && allowed.privileges.select_whole;
+        query.include(access, &syntax)?;
+        // A tag names a state of the row, and says nothing of what comes beside it.
+        let alone = !query.includes() && !query.keys;
+        query.etag = alone && allowed.resource.has_etags() && allowed.privileges.select_whole;
         query.item = true;
         Ok(query)
+    }
+
+    /// Plans what comes beside the rows.
+    fn include(&mut self, access: &Access, syntax: &Syntax) -> Result<()> {
+        let mut included = syntax.include.clone();
+        if self.resource.keyed {
+            included.retain(|it| !include::is_key(it));
+            self.keys = included.len() < syntax.include.len();
+            self.must_have_ids()?;
+        }
+        self.ways = include::ways(access, &self.resource, &included)?;
+        Ok(())
     }
 
     /// A read of nothing but the key of a row: whether the caller sees it.
@@ -404,20 +413,21 @@ pub(super) fn fence_is_readable(access: &Access, resource: &Arc<Resource>) -> Re
     }
 }
 
-/// An item, and a create, take nothing of the query but what to answer.
-pub(super) fn only_select(syntax: &Syntax) -> Result<()> {
-    let plain = Syntax {
+/// An item takes nothing of the query but what to answer.
+fn only_shown(syntax: &Syntax) -> Result<()> {
+    let shown = Syntax {
         select: syntax.select.clone(),
         embedded: syntax.embedded.clone(),
+        include: syntax.include.clone(),
         ..Syntax::default()
     };
-    if *syntax != plain {
-        return Err(Error::new(
+    match *syntax == shown {
+        true => Ok(()),
+        false => Err(Error::new(
             Kind::QueryMalformed,
-            "Of the query parameters only \"select\" applies here.",
-        ));
+            "Of the query parameters only \"select\" and \"include\" apply here.",
+        )),
     }
-    Ok(())
 }
 
 /// Refuses what nobody plans yet.

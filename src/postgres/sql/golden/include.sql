@@ -123,3 +123,30 @@ where t."organization_id" = $1::bigint
 -- $2 = "42"
 -- $3 = "42"
 -- $4 = "42"
+
+
+-- GET /tickets/7?include=contacts
+
+-- rows
+select t."id", t."organization_id", t."subject", t."status", t."priority", t."urgent", t."amount",
+    t."data", t."tags", t."due", pg_catalog.to_json(t."words"), t."opened_at", t."contact_id",
+    t."parent_id", t."assignee", t."order"
+from "public"."tickets" as t
+where t."organization_id" = $1::bigint
+  and t."id" = $2::bigint;
+-- $1 = "42"
+-- $2 = "7"
+
+-- included
+select t."id", t."organization_id", t."name", pg_catalog.to_json(t."email"), t."country_code"
+from "public"."contacts" as t
+where t."organization_id" = $1::bigint
+  and t."id" = any (array(
+    select o1."contact_id" as c1
+    from "public"."tickets" as o1
+    where o1."organization_id" = $2::bigint
+      and o1."id" = $3::bigint
+));
+-- $1 = "42"
+-- $2 = "42"
+-- $3 = "7"
