@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { Dev } from "../test/support/dev.ts";
 
 /** Debian has it beside the server's programs, if not on the path. */
-function psql(): string {
+export function psql(): string {
   const folders = [15, 16, 17, 18].map((version) => `/usr/lib/postgresql/${version}/bin/psql`);
   return ["/usr/bin/psql", ...folders].find((each) => existsSync(each)) ?? "psql";
 }
