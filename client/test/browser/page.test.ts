@@ -13,7 +13,7 @@ const skip = executablePath ? false : "there is no Chromium";
 /** The page puts its client there. */
 declare const rowcast: {
   figures: { requests: { path: string; rows: number }[]; bytesReceived: number; bytesSaved: number; changes: number };
-  status: { state: string; via: string; isLeader: boolean; isCaughtUp: boolean; pending: number };
+  status: { state: string; via: string; isLeader: boolean; isCaughtUp: boolean; pending: number; reason?: string };
   get(resource: string, id: number): Record<string, unknown> | undefined;
   onStatus(listener: () => void): void;
 };
@@ -310,5 +310,26 @@ test("colleagues see each other, who is typing, and what is not stored yet; what
   // Who closes the window is gone.
   await two.close();
   await one.waitForFunction(() => document.querySelector(".present")?.textContent === "");
+  await leave();
+});
+
+test("seventy reloads within a minute do not use up the channels of the user", { skip }, async () => {
+  // Nothing is intercepted here: requests of a page that is gone would wait for ever.
+  const page = await (await context()).newPage();
+  let sockets = 0;
+  page.on("websocket", () => sockets++);
+  const began = Date.now();
+  await page.goto(`${dev.url}/?alone&user=2`, { waitUntil: "commit" });
+  for (let at = 0; at < 70; at++) {
+    if (at) await page.reload({ waitUntil: "commit" });
+    const state = await page.waitForFunction(() => {
+      const { status } = (globalThis as { rowcast?: typeof rowcast }).rowcast ?? {};
+      return status && (status.state === "open" || status.reason !== undefined) && `${status.state} ${status.reason ?? ""}`;
+    }, undefined, { polling: 10 });
+    assert.equal(await state.jsonValue(), "open ", `reload ${at}`);
+  }
+  // Channels that nobody ended would be gone by themselves after a while.
+  assert.ok(Date.now() - began < 60_000);
+  assert.equal(sockets, 70);
   await leave();
 });
