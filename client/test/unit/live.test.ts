@@ -1,6 +1,7 @@
 /** Live queries against a naive model: filter, sort and cut everything anew. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { compare, implies, matches, parameter } from "../../src/filter.ts";
 import { type Coverage, LiveQuery, isCovered } from "../../src/live.ts";
@@ -101,6 +102,11 @@ test("a live query equals the model after every quiet moment", async () => {
       }
       await naive.settle();
       await started;
+      // A second answer in a row that was too old to fill a gap is asked for again a moment later.
+      for (let look = 0; look < 50 && !isDeepStrictEqual(live.rows, naive.answer(query.spec)); look++) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        await naive.settle();
+      }
       assert.deepEqual(live.rows, naive.answer(query.spec));
       assert.equal(live.state, "ready");
       live.end();
