@@ -8,19 +8,18 @@
     reason = "a bench stops at the first surprise"
 )]
 
+#[path = "bare/encoding.rs"]
+mod bare;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use bytes::BytesMut;
 use futures_util::TryStreamExt;
 use rowcast::{
-    catalog::{Access, ColumnType, TypeKind},
+    catalog::Access,
     config::Config,
     identity::{OrganizationId, Role},
-    postgres::{
-        self,
-        encode::{Encoding, RowEncoder},
-    },
+    postgres::{self, encode::RowEncoder},
     query::Query,
 };
 use std::{
@@ -356,7 +355,11 @@ async fn answer(mut stream: TcpStream, url: &str, sql: &str, rows: usize) {
     let statement = client.prepare(sql).await.unwrap();
     // What stands behind the row's own columns is for the next page.
     let columns = &statement.columns()[..12];
-    let encoder = RowEncoder::new(columns.iter().map(|it| (it.name(), encoding(it.type_()))));
+    let encoder = RowEncoder::new(
+        columns
+            .iter()
+            .map(|it| (it.name(), bare::encoding(it.type_()))),
+    );
     let mut asked = BytesMut::with_capacity(4 << 10);
     loop {
         while memchr::memmem::find(&asked, b"\r\n\r\n").is_none() {
@@ -436,21 +439,6 @@ impl tokio_postgres::types::ToSql for AsText {
     }
 
     tokio_postgres::types::to_sql_checked!();
-}
-
-fn encoding(type_: &tokio_postgres::types::Type) -> Encoding {
-    let base = |it: &tokio_postgres::types::Type| ColumnType {
-        oid: it.oid(),
-        name: it.name().into(),
-        kind: TypeKind::Base,
-    };
-    Encoding::of(&match type_.kind() {
-        tokio_postgres::types::Kind::Array(member) => ColumnType {
-            kind: TypeKind::Array(Box::new(base(member))),
-            ..base(type_)
-        },
-        _ => base(type_),
-    })
 }
 
 fn free_address() -> SocketAddr {

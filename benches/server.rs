@@ -7,15 +7,14 @@
     reason = "a bench stops at the first surprise"
 )]
 
+#[path = "bare/encoding.rs"]
+mod bare;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use bytes::BytesMut;
 use futures_util::{SinkExt, StreamExt};
-use rowcast::{
-    catalog::{ColumnType, TypeKind},
-    postgres::encode::{Encoding, RowEncoder},
-};
+use rowcast::postgres::encode::RowEncoder;
 use std::{
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -191,7 +190,7 @@ async fn rows_to_done(server: &Server, rows: usize, repeats: usize) -> Streamed 
 async fn bare_rows(admin: &tokio_postgres::Client, rows: usize, repeats: usize) -> (f64, f64) {
     let statement = admin.prepare(BARE).await.unwrap();
     let columns = statement.columns().iter();
-    let encoder = RowEncoder::new(columns.map(|it| (it.name(), encoding(it.type_()))));
+    let encoder = RowEncoder::new(columns.map(|it| (it.name(), bare::encoding(it.type_()))));
     let mut times = Vec::new();
     let mut cpu = Duration::ZERO;
     for repeat in 0..=repeats {
@@ -218,21 +217,6 @@ async fn bare_rows(admin: &tokio_postgres::Client, rows: usize, repeats: usize) 
         median_ms(times),
         cpu.as_secs_f64() * 1e6 / (rows * repeats) as f64,
     )
-}
-
-fn encoding(type_: &tokio_postgres::types::Type) -> Encoding {
-    let base = |it: &tokio_postgres::types::Type| ColumnType {
-        oid: it.oid(),
-        name: it.name().into(),
-        kind: TypeKind::Base,
-    };
-    Encoding::of(&match type_.kind() {
-        tokio_postgres::types::Kind::Array(member) => ColumnType {
-            kind: TypeKind::Array(Box::new(base(member))),
-            ..base(type_)
-        },
-        _ => base(type_),
-    })
 }
 
 /// From sending a PATCH to the change on another socket.

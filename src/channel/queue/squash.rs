@@ -90,7 +90,7 @@ impl Squashed {
         self.resets.retain(|it| batch::is_beyond_log(it.1));
         let everything = usize::from(self.everything.is_some()) * RESET_BYTES;
         let resets = self.resets.iter();
-        let resets: usize = resets.map(|it| RESET_BYTES + 2 * it.0.len()).sum();
+        let resets: usize = resets.map(|it| reset_bytes(&it.0)).sum();
         let changes: usize = self.resources.values().sum();
         self.bytes = everything + resets + changes;
         self.everything.is_some() || !self.resets.is_empty()
@@ -203,7 +203,7 @@ impl Squashed {
             slot.take_if(|it| it.resource == *resource);
         }
         self.resets.push((resource.clone(), reason));
-        self.bytes += RESET_BYTES + 2 * resource.len();
+        self.bytes += reset_bytes(resource);
         self.compact();
     }
 
@@ -253,6 +253,11 @@ fn merged(earlier: &Arc<Change>, later: &Arc<Change>) -> Arc<Change> {
         version: later.version,
         row: later.row.clone(),
     })
+}
+
+/// At most the bytes of a reset of this resource; its name may have to be escaped.
+fn reset_bytes(resource: &str) -> usize {
+    RESET_BYTES + 2 * resource.len()
 }
 
 /// At most the bytes of the event; names and ids may have to be escaped.
