@@ -1,6 +1,6 @@
 /** One ticket: what was written, and what can be done with it. */
 import { useLayoutEffect, useMemo, useRef, useState } from "react";
-import { useClient, useMutation, useQuery, useRow, useTopic } from "../src/react.ts";
+import { useClient, useMutation, useQuery, useRow, useStatus, useTopic } from "../src/react.ts";
 import type { Label, Person, Ticket } from "./app.tsx";
 import { exactly } from "./format.ts";
 import { Avatar } from "./list.tsx";
@@ -35,6 +35,8 @@ export function TicketView({ id, me, people, labels, back }: Props) {
       : client.insert("ticket_labels", { ticket_id: id, label_id: label }),
   );
   const { topic, presence } = useTopic(`tickets/${id}`);
+  // Without a connection nobody knows who is here.
+  const isConnected = useStatus().state === "open";
   const names = new Map(people.map((person) => [person.id, person.name]));
   const end = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
@@ -112,7 +114,7 @@ export function TicketView({ id, me, people, labels, back }: Props) {
       </div>
       <Present
         people={presence
-          .filter(({ user }) => user !== me.user)
+          .filter(({ user }) => isConnected && user !== me.user)
           .map(({ user, state }) => ({
             name: names.get(Number(user)) ?? `User ${user}`,
             isTyping: (state as { typing?: boolean } | undefined)?.typing === true,
@@ -134,11 +136,11 @@ export function TicketView({ id, me, people, labels, back }: Props) {
 
 /** Who else looks at the ticket, and who is typing. */
 function Present({ people }: { people: readonly { name: string; isTyping: boolean }[] }) {
-  const typing = people.filter((person) => person.isTyping);
-  const words = [
-    typing.length > 0 && `${typing.map(({ name }) => name).join(", ")} ${typing.length > 1 ? "are" : "is"} typing…`,
-    people.length > typing.length && `${people.filter((person) => !person.isTyping).map(({ name }) => name).join(", ")} looking`,
-  ];
+  const say = (isTyping: boolean, what: string) => {
+    const names = people.filter((person) => person.isTyping === isTyping).map(({ name }) => name);
+    return names.length > 0 && `${names.join(", ")} ${names.length > 1 ? "are" : "is"} ${what}`;
+  };
+  const words = [say(true, "typing…"), say(false, "looking")];
   return (
     <p className="present" role="status" aria-label="Who else is here">
       {words.filter(Boolean).join(" · ")}
