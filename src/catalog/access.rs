@@ -3,7 +3,7 @@
 //! Pure look-ups, so that a caller is refused before anything is asked of the database. Knows
 //! nothing of where privileges come from or how long they hold.
 
-use super::{Catalog, Oid, Privileges, Resource, Tenancy, suggest};
+use super::{Catalog, Oid, Resource, Tenancy, suggest};
 use crate::{
     error::{Error, Kind, Result},
     identity::Role,
@@ -25,6 +25,33 @@ pub struct Allowed {
     pub resource: Arc<Resource>,
     /// What the role may do with it.
     pub privileges: Arc<Privileges>,
+}
+
+/// What a role may do with a resource (`has_table_privilege`, `has_column_privilege`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Privileges {
+    /// For each column, whether it may be read.
+    pub select: Vec<bool>,
+    /// Whether the table as a whole may be read, which its system columns need (`xmin`).
+    pub select_whole: bool,
+    /// For each column, whether a value may be inserted.
+    pub insert: Vec<bool>,
+    /// For each column, whether it may be updated.
+    pub update: Vec<bool>,
+    /// Whether rows may be deleted.
+    pub delete: bool,
+    /// Whether the table's policies bind this role. Not so for a superuser, a role with `BYPASSRLS`,
+    /// or an owner without `force row level security`; such a role is refused on a table with
+    /// row-level security.
+    pub row_security_binds: bool,
+}
+
+impl Privileges {
+    /// Whether there is anything that the role may do.
+    pub fn any(&self) -> bool {
+        let columns = [&self.select, &self.insert, &self.update];
+        self.delete || columns.iter().any(|it| it.contains(&true))
+    }
 }
 
 impl Access {

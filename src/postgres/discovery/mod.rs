@@ -3,9 +3,11 @@
 //! Runs as the role that rowcast logs in as, for nobody in particular. What it reads says nothing of
 //! rows. Decides nothing about callers: that is [`Access`]'s business.
 
+mod below;
 mod columns;
 mod computed;
 mod functions;
+mod remarks;
 mod rows;
 mod tenancy;
 mod views;
@@ -13,19 +15,16 @@ mod views;
 use super::connection::Connection;
 use crate::{
     catalog::{
-        Access, Catalog, Collision, Column, Hidden, OWN_NAMES, Oid, Privileges, Reference, Remark,
-        Resource, ResourceKind, Tenancy,
+        Access, Catalog, Collision, Hidden, Oid, Privileges, Reference, Remark, Resource,
+        ResourceKind, Tenancy,
         relations::{self, ForeignKey},
     },
     config::Config,
     error::{Error, Result},
     identity::Role,
 };
-use rows::{Found, RelationRow};
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use rows::Found;
+use std::{collections::HashMap, sync::Arc};
 
 /// Reads what is exposed.
 ///
@@ -285,179 +284,6 @@ impl<'a> Discovery<'a> {
             columns,
             key,
             tenancy,
-        }
-    }
-
-    /// The table whose rows a view shows, one each, if it does.
-    fn below(&self, relation: &RelationRow, columns: &[Column]) -> Option<Oid> {
-        let is_view = matches!(relation.kind, ResourceKind::View { .. });
-        let mut origins = columns.iter().filter_map(|it| {
-            let origin = self.found.shown.get(&(relation.oid, it.number));
-            origin.map(|it| it.table)
-        });
-        origins.next().filter(|_| is_view && relation.simple)
-    }
-
-    /// Where a view shows a column of a table below.
-    fn shown_at(
-        &self,
-        relation: &RelationRow,
-        columns: &[Column],
-        table: Oid,
-        number: i16,
-    ) -> Option<usize> {
-        columns.iter().position(|it| {
-            let origin = self.found.shown.get(&(relation.oid, it.number));
-            origin.is_some_and(|it| it.table == table && it.column == number)
-        })
-    }
-
-    /// The key of a view each of whose rows is one of a table's: the table's own, if all of it is shown.
-    fn key_below(&self, relation: &RelationRow, columns: &[Column]) -> Option<Vec<usize>> {
-        let table = self.below(relation, columns)?;
-        let key = self.found.collisions(table).iter().find(|it| it.is_key)?;
-        let parts = key.columns.iter();
-        parts
-            .map(|number| self.shown_at(relation, columns, table, *number))
-            .collect()
-    }
-
-    /// The references of the table whose rows a view shows, in the view's columns: what is written
-    /// through it refers to other rows as the table does. `None` if one is shown in part, so that nobody
-    /// could say what a write refers to.
-    fn references_below(
-        &self,
-        relation: &RelationRow,
-        columns: &[Column],
-        tenancy: &Tenancy,
-    ) -> Option<Vec<Reference>> {
-        let Some(table) = self.below(relation, columns) else {
-            return Some(Vec::new());
-        };
-        let mut references = Vec::new();
-        for it in self.found.all_references() {
-            if it.relation != table {
-                continue;
-            }
-            let parts = it.columns.iter();
-            let places: Vec<Option<usize>> = parts
-                .map(|number| self.shown_at(relation, columns, table, *number))
-                .collect();
-            // The organization is the caller's whatever is written, and where there is only one,
-            // the foreign key itself is all that a reference needs.
-            let own = |it: &usize| *tenancy == Tenancy::Single || *tenancy == Tenancy::Column(*it);
-            if !places.iter().all(Option::is_some) && places.iter().flatten().all(own) {
-                continue;
-            }
-            references.push(Reference {
-                constraint: it.name.clone(),
-                columns: places.into_iter().collect::<Option<_>>()?,
-                target: it.target,
-                target_columns: it.target_columns.clone(),
-            });
-        }
-        Some(references)
-    }
-
-    /// What an operator should know although nothing is refused for it.
-    fn warn(&mut self, resources: &[Resource]) {
-        let mut remarks = Vec::new();
-        let exposed: HashSet<Oid> = resources.iter().map(|it| it.relation).collect();
-        for resource in resources {
-            let name = &resource.name;
-            if OWN_NAMES.contains(&&**name) {
-                remarks.push(Remark::Note(format!(
-                    "{name} has the name of a route of rowcast's own: it is at /resources/{name} only"
-                )));
-            }
-            let reads = self.found.reads(resource.relation);
-            let invoker = !resource.secured_by.is_empty();
-            if matches!(resource.kind, ResourceKind::View { .. }) && !invoker {
-                let bypassed: Vec<String> = reads
-                    .iter()
-                    .filter(|it| it.row_security)
-                    .filter_map(|it| self.found.relation(it.relation))
-                    .map(ToString::to_string)
-                    .collect();
-                if !bypassed.is_empty() {
-                    remarks.push(Remark::Wrong(format!(
-                        "the view {name} reads {} with its owner's rights, past row-level security: \
-                         alter view {name} set (security_invoker = true)",
-                        bypassed.join(", ")
-                    )));
-                }
-            }
-            if resource.row_security {
-                for function in self.found.opaque(resource.relation) {
-                    remarks.push(Remark::Note(format!(
-                        "row-level security of {name} calls {function}, and PostgreSQL does not know \
-                         what that reads: name it in resources.{name}.visibility_depends_on"
-                    )));
-                }
-            }
-            for reference in resource
-                .references
-                .iter()
-                .filter(|_| resource.is_writable())
-            {
-                let own =
-                    matches!(resource.tenancy, Tenancy::Column(it) if reference.columns == [it]);
-                let target = self.found.relation(reference.target);
-                if let Some(target) = target.filter(|it| !own && !exposed.contains(&it.oid)) {
-                    remarks.push(Remark::Note(format!(
-                        "{name} refers to {target}, which is not exposed: nothing but the foreign key \
-                         holds writes back that set {}, and it tells which rows exist there",
-                        reference
-                            .columns
-                            .iter()
-                            .map(|it| &*resource.columns[*it].name)
-                            .collect::<Vec<_>>()
-                            .join(", ")
-                    )));
-                }
-            }
-        }
-        self.warn_of_settings(&exposed, &mut remarks);
-        self.remarks.extend(remarks);
-    }
-
-    /// Settings that name what is not there.
-    fn warn_of_settings(&self, exposed: &HashSet<Oid>, remarks: &mut Vec<Remark>) {
-        for (name, settings) in &self.config.resources {
-            let relation = self.found.relations.iter().find(|it| &*it.name == name);
-            let Some(relation) = relation else {
-                remarks.push(Remark::Wrong(format!(
-                    "resources.{name}: the schemas have no table or view of that name"
-                )));
-                continue;
-            };
-            for depends in &settings.visibility_depends_on {
-                if self.found.named(depends).is_none() {
-                    remarks.push(Remark::Wrong(format!(
-                        "resources.{name}.visibility_depends_on: there is no table {depends:?}"
-                    )));
-                }
-            }
-            let columns = self.found.columns(relation.oid);
-            if let Some(column) = &settings.updated_at
-                && !columns.iter().any(|it| &*it.name == column)
-            {
-                remarks.push(Remark::Wrong(format!(
-                    "resources.{name}.updated_at: there is no column {column:?}"
-                )));
-            }
-            if !exposed.contains(&relation.oid) && settings.organization.is_some() {
-                remarks.push(Remark::Wrong(format!(
-                    "resources.{name}: {relation} is not exposed, see there"
-                )));
-            }
-        }
-        for schema in &self.config.database.schemas {
-            if !self.found.relations.iter().any(|it| &*it.schema == schema) {
-                remarks.push(Remark::Wrong(format!(
-                    "database.schemas: {schema:?} has no table or view"
-                )));
-            }
         }
     }
 }

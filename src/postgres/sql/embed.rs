@@ -9,8 +9,8 @@
 //! so a relation shows, counts and tells nothing of another organization's rows.
 
 use super::{
-    Writer, fence, identifier,
-    select::{self, Labels},
+    Writer, fence, identifier, select,
+    select_list::{self, Labels},
 };
 use crate::{
     catalog::{Column, Link, Resource},
@@ -74,7 +74,7 @@ impl<'a> Parent<'a> {
         } else {
             let all = writer.alias('r');
             writer.sql("select ");
-            let columns = 1..=select::all(&embed.query).len();
+            let columns = 1..=select_list::all(&embed.query).len();
             writer.separated(", ", columns, |writer, number| {
                 let column = format!("c{number}");
                 writer
@@ -187,9 +187,9 @@ impl<'a> Parent<'a> {
                 self.from(writer, embed, &alias, spreads, true)
             });
         }
-        let spreads = select::spreads(writer, query);
+        let spreads = select_list::spreads(writer, query);
         writer.sql("select ");
-        select::items(writer, rows, &spreads, labels)?;
+        select_list::items(writer, rows, &spreads, labels)?;
         self.from(writer, embed, &alias, &spreads, parts)?;
         select::order(writer, rows)?;
         select::cut(writer, query);

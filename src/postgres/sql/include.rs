@@ -7,7 +7,8 @@ use super::{
     Rendered, Writer,
     embed::Parent,
     fence, identifier,
-    select::{self, Labels, ROW},
+    select::{self, ROW},
+    select_list::{self, Labels},
 };
 use crate::{
     catalog::{Column, Link, Resource, TypeKind},
@@ -43,7 +44,7 @@ pub(crate) fn included(
         organization,
     };
     writer.sql("select ");
-    let outputs = select::items(&mut writer, row, &[], Labels::None)?;
+    let outputs = select_list::items(&mut writer, row, &[], Labels::None)?;
     writer
         .sql(" from ")
         .relation(&rows.resource)

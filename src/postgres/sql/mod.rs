@@ -14,6 +14,7 @@ mod modified;
 mod page;
 mod refer;
 mod select;
+mod select_list;
 mod write;
 mod writer;
 

@@ -1,9 +1,16 @@
 //! One write inside its transaction: what is asked before, what is written, what stops it.
 
-use super::{Applied, Work, row_unknown};
+use super::{
+    Applied, Work,
+    refusal::{
+        answer_too_large, not_singular, precondition_failed, reference_missing, row_not_allowed,
+        too_many,
+    },
+    row_unknown,
+};
 use crate::{
     catalog::Tenancy,
-    error::{Error, Kind, Result},
+    error::{Error, Result},
     postgres::{
         encode::RowEncoder,
         lease::Lease,
@@ -216,7 +223,7 @@ impl<'a> Work<'a> {
         let short = applied.count < given.rows as u64;
         if merges {
             if short {
-                return Err(super::refusal::row_not_allowed().into());
+                return Err(row_not_allowed().into());
             }
             let question = Rendered {
                 sql: MERGED.into(),
@@ -233,7 +240,7 @@ impl<'a> Work<'a> {
             let question = self.fenced().passed_over(given, conflict)?;
             let rows = ask(lease, &question).await?;
             if rows.first().is_none_or(|row| row.get(0)) {
-                return Err(super::refusal::row_not_allowed().into());
+                return Err(row_not_allowed().into());
             }
         }
         Ok(applied)
@@ -313,7 +320,7 @@ impl<'a> Work<'a> {
             .ok_or_else(|| Error::internal("a question without an answer"))?;
         for (place, reference) in self.write.references.iter().enumerate() {
             if row.try_get(place)? {
-                return Err(super::refusal::reference_missing(&reference.label).into());
+                return Err(reference_missing(&reference.label).into());
             }
         }
         Ok(())
@@ -338,7 +345,7 @@ impl<'a> Work<'a> {
         let mut buffer = BytesMut::new();
         while let Some(row) = stream.try_next().await? {
             if row.try_get::<_, Option<bool>>(behind + 1)? == Some(false) {
-                return Err(super::refusal::row_not_allowed().into());
+                return Err(row_not_allowed().into());
             }
             bytes += row.raw_size_bytes();
             keys.extend(row.try_get::<_, Option<String>>(behind)?);
@@ -366,7 +373,7 @@ impl<'a> Work<'a> {
             Stop::Moved | Stop::Kept if !last => Ok(Next::Again),
             // A row of that key exists, but not for the caller.
             Stop::Moved => Err(row_unknown(&self.write.resource)),
-            Stop::Kept => Err(super::refusal::row_not_allowed()),
+            Stop::Kept => Err(row_not_allowed()),
             Stop::Refused(error) if !last && session::is_outdated(&error) => Ok(Next::Again),
             Stop::Refused(error) => Err(self.explain(error).await),
         }
@@ -400,40 +407,4 @@ pub(super) fn text(encoder: &RowEncoder, row: &Row, buffer: &mut BytesMut) -> Re
     encoder.encode(row, buffer)?;
     String::from_utf8(buffer.to_vec())
         .map_err(|error| Error::internal("a row is not UTF-8").with_source(error))
-}
-
-fn precondition_failed() -> Error {
-    Error::new(
-        Kind::PreconditionFailed,
-        "The row is not in the state that If-Match or If-None-Match names.",
-    )
-}
-
-fn not_singular(count: u64) -> Error {
-    let details = format!("The result contains {count} rows");
-    Error::new(
-        Kind::NotSingular,
-        format!("One object was asked for. {details}, so nothing was written."),
-    )
-    .with_message("Cannot coerce the result to a single JSON object")
-    .with_details(details)
-}
-
-fn too_many(count: u64, rows_max: u64) -> Error {
-    let details = format!("The query affects {count} rows");
-    Error::new(
-        Kind::TooManyAffected,
-        format!("{details}, and at most {rows_max} were allowed, so nothing was written."),
-    )
-    .with_message("Query result exceeds max-affected preference constraint")
-    .with_details(details)
-}
-
-/// The answer to a write of more rows than it may answer.
-pub(super) fn answer_too_large(bytes_max: usize) -> Error {
-    Error::new(
-        Kind::AnswerTooLarge,
-        format!("The answer would be larger than {bytes_max} bytes, so nothing was written."),
-    )
-    .with_hint("Ask for nothing back with \"Prefer: return=minimal\", or write fewer rows.")
 }

@@ -3,7 +3,8 @@
 use super::{
     Applied, Written,
     again::body,
-    attempt::{Next, Stop, answer_too_large, text, within},
+    attempt::{Next, Stop, text, within},
+    refusal::answer_too_large,
     step::Telling,
 };
 use crate::{

@@ -31,6 +31,42 @@ pub(super) fn row_not_allowed() -> Error {
     Error::new(Kind::RowNotAllowed, "The row is not allowed.")
 }
 
+pub(super) fn precondition_failed() -> Error {
+    Error::new(
+        Kind::PreconditionFailed,
+        "The row is not in the state that If-Match or If-None-Match names.",
+    )
+}
+
+pub(super) fn not_singular(count: u64) -> Error {
+    let details = format!("The result contains {count} rows");
+    Error::new(
+        Kind::NotSingular,
+        format!("One object was asked for. {details}, so nothing was written."),
+    )
+    .with_message("Cannot coerce the result to a single JSON object")
+    .with_details(details)
+}
+
+pub(super) fn too_many(count: u64, rows_max: u64) -> Error {
+    let details = format!("The query affects {count} rows");
+    Error::new(
+        Kind::TooManyAffected,
+        format!("{details}, and at most {rows_max} were allowed, so nothing was written."),
+    )
+    .with_message("Query result exceeds max-affected preference constraint")
+    .with_details(details)
+}
+
+/// The answer to a write of more rows than it may answer.
+pub(super) fn answer_too_large(bytes_max: usize) -> Error {
+    Error::new(
+        Kind::AnswerTooLarge,
+        format!("The answer would be larger than {bytes_max} bytes, so nothing was written."),
+    )
+    .with_hint("Ask for nothing back with \"Prefer: return=minimal\", or write fewer rows.")
+}
+
 fn reference(message: String) -> Error {
     Error::new(Kind::ReferenceViolation, message.clone()).with_database(DatabaseFault {
         sqlstate: FOREIGN_KEY_VIOLATION.into(),

@@ -234,7 +234,7 @@ impl<'a> Transaction<'a> {
         let rows = applied.iter().filter_map(|it| it.rows.as_ref()).flatten();
         let bytes_max = self.database.answer_bytes_max;
         let is_more = self.is_batch && rows.map(String::len).sum::<usize>() > bytes_max;
-        is_more.then(|| super::attempt::answer_too_large(bytes_max))
+        is_more.then(|| super::refusal::answer_too_large(bytes_max))
     }
 
     /// What an error of the commit's means.

@@ -4,7 +4,7 @@
 //! An embedding's rows are a read of their own resource, so whatever a read can say can be said of
 //! them: what stands under the embedding's name in the query is a query of its own.
 
-use super::{Query, may};
+use super::{Query, rights::may};
 use crate::{
     catalog::{Access, Allowed, Link, Relation, Resource},
     error::{Error, Kind, Result},

@@ -9,10 +9,11 @@ mod order;
 mod output;
 mod page;
 mod place;
+mod rights;
 
 use super::{call::Call, grammar, key, syntax::Syntax, time_zone::TimeZone};
 use crate::{
-    catalog::{Access, Allowed, Catalog, Column, Privileges, Resource, Tenancy},
+    catalog::{Access, Allowed, Catalog, Resource},
     error::{Error, Kind, Result},
 };
 pub(super) use condition::equal;
@@ -26,6 +27,7 @@ pub(crate) use page::{After, NUMBER_MAX};
 pub use page::{Counting, Range};
 pub(crate) use place::Place;
 pub(super) use place::column_named;
+pub(super) use rights::{fence_is_readable, readable};
 use std::sync::Arc;
 
 /// A read whose every name and value has been checked against the catalog and the role's rights.
@@ -354,62 +356,6 @@ impl Query {
             pages: false,
             item: false,
         })
-    }
-}
-
-/// The columns that a role may read, in the table's order.
-pub(super) fn readable(allowed: &Allowed) -> Vec<usize> {
-    let may = |index: &usize| may(&allowed.privileges.select, *index);
-    (0..allowed.resource.columns.len()).filter(may).collect()
-}
-
-fn may(privileges: &[bool], column: usize) -> bool {
-    privileges.get(column).copied().unwrap_or(false)
-}
-
-/// Refuses a resource of which the role may not read how a row belongs to an organization.
-pub(super) fn fence_is_readable(access: &Access, resource: &Arc<Resource>) -> Result<()> {
-    let denied = |resource: &Resource, column: &Column| {
-        Error::new(
-            Kind::PermissionDenied,
-            format!(
-                "The role {:?} may not read {:?} of {:?}, by which rows belong to organizations.",
-                &*access.role().0,
-                &*column.name,
-                &*resource.name
-            ),
-        )
-    };
-    let nothing = Arc::new(Privileges::default());
-    let mut current = resource;
-    loop {
-        let privileges = access.privileges(current.relation).unwrap_or(&nothing);
-        let (Tenancy::Column(column) | Tenancy::Via { column, .. }) = current.tenancy else {
-            return Ok(());
-        };
-        if !may(&privileges.select, column) {
-            return Err(denied(current, &current.columns[column]));
-        }
-        let Tenancy::Via {
-            target,
-            target_column,
-            ..
-        } = current.tenancy
-        else {
-            return Ok(());
-        };
-        let Some(next) = access.catalog().relation(target) else {
-            return Err(Error::internal("an organization comes through nothing"));
-        };
-        let privileges = access.privileges(target).unwrap_or(&nothing);
-        let found = next.columns.iter().enumerate();
-        let mut found = found.filter(|(_, it)| it.number == target_column);
-        if let Some((index, column)) = found.next()
-            && !may(&privileges.select, index)
-        {
-            return Err(denied(next, column));
-        }
-        current = next;
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     Place,
     embed::{self, Embedding},
-    may,
+    rights::may,
 };
 use crate::{
     catalog::Allowed,

@@ -1,6 +1,6 @@
 //! Where in a row a value is: a column, or a place inside of its JSON.
 
-use super::may;
+use super::rights::may;
 use crate::{
     catalog::{Allowed, Column, ColumnType, Resource, oid, suggest},
     error::{Error, Kind, Result},

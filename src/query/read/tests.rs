@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::{
-    catalog::{Announce, ColumnType, OperatorName, ResourceKind, TypeKind, oid},
+    catalog::{
+        Announce, Column, ColumnType, OperatorName, Privileges, ResourceKind, Tenancy, TypeKind,
+        oid,
+    },
     identity::Role,
 };
 use proptest::prelude::*;

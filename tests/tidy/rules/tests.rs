@@ -14,7 +14,7 @@ fn an_upward_import_is_seen() {
         ("src/request.rs", "use crate::feed::Batch;"),
         ("src/postgres/read.rs", "use crate::channel::Lane;"),
         (
-            "src/wire/event.rs",
+            "src/wire/event/mod.rs",
             "macro_rules! m { () => { $crate::http::x() } }",
         ),
         ("src/server.rs", "use crate::cli::run;"),
