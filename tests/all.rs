@@ -30,6 +30,7 @@ mod http_channels;
 mod http_compressed;
 mod http_limits;
 mod http_plain;
+mod http_priority;
 mod http_routes;
 mod http_websocket;
 mod http_writes;

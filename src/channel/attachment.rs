@@ -235,6 +235,15 @@ impl Attachment {
     }
 
     fn poll(&mut self, room: Room, context: &mut Context<'_>) -> Poll<Delivery> {
+        loop {
+            if let Some(delivery) = ready!(self.poll_once(room, context)) {
+                return Poll::Ready(delivery);
+            }
+        }
+    }
+
+    /// Ready with `None`: something may be there now.
+    fn poll_once(&mut self, room: Room, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
         let shared = self.channel.group().shared();
         let now = shared.clock.now();
         let step = self.channel.with(|queue, effects| {
@@ -244,14 +253,20 @@ impl Attachment {
         match step {
             Step::Events(frames) => {
                 self.ping_at = now + shared.bounds.ping_ms;
-                return Poll::Ready(Delivery::Events(frames));
+                return Poll::Ready(Some(Delivery::Events(frames)));
             }
-            Step::Close(close) => return Poll::Ready(Delivery::Close(close)),
+            Step::Close(close) => return Poll::Ready(Some(Delivery::Close(close))),
             Step::Ping(position) => {
                 self.ping_at = now + shared.bounds.ping_ms;
-                return Poll::Ready(Delivery::Ping(position));
+                return Poll::Ready(Some(Delivery::Ping(position)));
             }
-            Step::Wait => {}
+            Step::Wait { until: Some(until) } if until < self.ping_at => {
+                return self
+                    .timer
+                    .poll(&shared.clock, until, context)
+                    .map(|()| None);
+            }
+            Step::Wait { .. } => {}
         }
         ready!(self.timer.poll(&shared.clock, self.ping_at, context));
         self.ping_at = now + shared.bounds.ping_ms;
@@ -259,9 +274,9 @@ impl Attachment {
         let current = self.channel.group().position();
         let ping = |queue: &mut Queue| queue.ping(self.generation, &current);
         match self.channel.with(|queue, _| ping(queue)) {
-            Some(position) => Poll::Ready(Delivery::Ping(position)),
-            // Something arrived just now, and has woken this task.
-            None => Poll::Pending,
+            Some(position) => Poll::Ready(Some(Delivery::Ping(position))),
+            // Something arrived just now, or waits still for what is more urgent.
+            None => Poll::Ready(None),
         }
     }
 }

@@ -26,6 +26,8 @@ pub(in crate::channel) struct Bounds {
     pub(super) grace_ms: u64,
     pub(super) stall_ms: u64,
     pub(super) idle_ms: u64,
+    /// How long a request that was just opened keeps less urgent rows waiting at most.
+    pub(super) hold_ms: u64,
     pub(in crate::channel) ping_ms: u64,
     pub(in crate::channel) requests_per_identity: usize,
     pub(in crate::channel) channels_per_identity: usize,
@@ -38,6 +40,10 @@ const TERMINAL_BYTES: usize = 4 << 10;
 const ASIDES_PART: usize = 64;
 /// The part that signals may take: one in so many.
 const SIGNALS_PART: usize = 32;
+
+/// A first screen's query has mostly ended by then; and where it has not, the line is idle no longer
+/// than this.
+const HOLD_MS: u64 = 250;
 
 impl Bounds {
     pub(in crate::channel) fn new(limits: &Limits) -> Self {
@@ -58,6 +64,7 @@ impl Bounds {
             grace_ms: limits.request_grace_ms,
             stall_ms: limits.request_stall_ms,
             idle_ms: limits.channel_idle_ms,
+            hold_ms: HOLD_MS,
             ping_ms: limits.ping_ms,
             requests_per_identity: limits.requests_per_identity,
             channels_per_identity: limits.channels_per_identity,

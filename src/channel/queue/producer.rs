@@ -65,7 +65,8 @@ impl Queue {
         let before = events.count();
         let changes_bytes = self.changes_bytes(bounds);
         let done = self.lanes.offer(id, events, changes_bytes, bounds);
-        if events.count() < before {
+        // Who found no room keeps nobody waiting any more, which the reader has to hear as well.
+        if events.count() < before || !done {
             self.reader.wake(effects);
         }
         // A large row that got its room no longer keeps the others from theirs.
@@ -77,6 +78,7 @@ impl Queue {
         let (until, kind) = self.reader.deadline(opened_at, bounds);
         if now >= until {
             self.lanes.fail(id, kind, effects);
+            self.reader.wake(effects);
             self.room_may_be_free(bounds, effects);
             return Offer::Failed(kind);
         }
@@ -136,6 +138,7 @@ impl Queue {
             return false;
         };
         self.lanes.fail(id, Kind::RequestCancelled, effects);
+        self.reader.wake(effects);
         self.room_may_be_free(bounds, effects);
         true
     }

@@ -26,8 +26,11 @@ pub(in crate::channel) enum Step {
     Close(Close),
     /// Nothing waits, and everything up to here was sent.
     Ping(Position),
-    /// Nothing yet; its waker is remembered.
-    Wait,
+    /// Nothing yet; its waker is remembered. To be asked again at this time at the latest, where
+    /// something waits for what is more urgent.
+    Wait {
+        until: Option<u64>,
+    },
 }
 
 /// Who reads the channel.
@@ -240,7 +243,10 @@ impl Queue {
             return Step::Close(Close::SHUTTING_DOWN);
         }
         remember(&mut self.reader.waker, waker);
-        Step::Wait
+        let until = self.lanes.held_until(now, bounds);
+        // What waits by our own will is no standstill of the reader's.
+        self.reader.progressed(until.unwrap_or(0));
+        Step::Wait { until }
     }
 
     /// The reader's close, if it has to go; else remembers whom to wake then.
@@ -310,7 +316,7 @@ impl Queue {
                 Again::Frame(frame) => frame,
                 Again::NoRoom => break,
                 Again::CaughtUp => {
-                    let Some(sent) = self.next(room, first, bounds) else {
+                    let Some(sent) = self.next(room, first, now, bounds) else {
                         break;
                     };
                     let events = sent.events().clone();
@@ -364,7 +370,7 @@ impl Queue {
     }
 
     /// What is handed out next of all that waits.
-    fn next(&mut self, room: Room, first: bool, bounds: &Bounds) -> Option<Sent> {
+    fn next(&mut self, room: Room, first: bool, now: u64, bounds: &Bounds) -> Option<Sent> {
         if let Some(void) = self.void.take() {
             let mut out = BytesMut::new();
             event::reset(&mut out, None, void.reason, &void.position);
@@ -379,12 +385,12 @@ impl Queue {
             return Some(Sent::own(event, None));
         }
         loop {
-            let lane = self.lanes.next();
+            let lane = self.lanes.next(now, bounds);
             let tag = self.changes.tag;
             let changes_first = lane.is_none_or(|lane| (tag, CHANGES_URGENCY) <= (lane.0, lane.1));
             let waiting = self.are_changes_waiting();
             if !waiting || !changes_first {
-                let competing = waiting || self.lanes.compete();
+                let competing = waiting || self.lanes.compete() || self.lanes.holds(now, bounds);
                 return self.lanes.take(lane?.2, room, first, competing, bounds);
             }
             let portion = match lane {

@@ -2,7 +2,10 @@
 //! A wake-up that gets lost shows as a deadlock, which shuttle reports.
 
 use super::*;
-use crate::{channel::Priority, error::Kind};
+use crate::{
+    channel::{Priority, RequestLane},
+    error::Kind,
+};
 use shuttle::{check_pct, check_random, future::block_on, thread};
 use std::collections::BTreeMap;
 
@@ -57,9 +60,13 @@ impl Seen {
 
 /// Sends rows in portions, each larger than what is free at once, and ends as request.rs does.
 fn produce(channel: &Arc<Channel>, request: &str, finish: bool) {
-    let mut lane = channel
+    let lane = channel
         .open_request(name(request), Priority::default())
         .unwrap();
+    produce_on(lane, request, finish);
+}
+
+fn produce_on(mut lane: RequestLane, request: &str, finish: bool) {
     lane.snapshot_taken(Version(10));
     block_on(async {
         for portion in 0..3 {
@@ -169,6 +176,41 @@ fn a_reader_that_waits_hears_of_everything() {
         producer.join().unwrap();
         feed.join().unwrap();
     });
+}
+
+/// Time stands still here, so whoever waits for what is more urgent hears of its end or never.
+#[test]
+fn who_waits_for_what_is_more_urgent_hears_of_its_end() {
+    for cancelled in [false, true] {
+        let scenario = move || {
+            let hub = hub(&limits());
+            let channel = channel(&hub);
+            let mut reader = attach(&channel);
+            let mut seen = Seen {
+                last: reader.opened().sequence,
+                ..Seen::default()
+            };
+            let first = Priority::of_urgency(0).unwrap();
+            let urgent = channel.open_request(name("urgent"), first).unwrap();
+            let bulk = {
+                let channel = channel.clone();
+                thread::spawn(move || produce(&channel, "bulk", true))
+            };
+            let urgent = thread::spawn(move || produce_on(urgent, "urgent", true));
+            if cancelled {
+                channel.cancel(&name("urgent"));
+            }
+            block_on(async {
+                while seen.ends() < 2 {
+                    assert_eq!(seen.hear(reader.next(300).await), None);
+                }
+            });
+            bulk.join().unwrap();
+            urgent.join().unwrap();
+        };
+        check_random(scenario, 3_000);
+        check_pct(scenario, 2_000, 3);
+    }
 }
 
 #[test]

@@ -150,6 +150,38 @@ async fn the_urgent_come_first_and_nobody_starves() {
     assert!(count("u7") > 0, "the least urgent gets something");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_less_urgent_waits_for_a_request_that_was_just_opened() {
+    let hub = hub(&Limits::default());
+    let channel = channel(&hub);
+    let open = |id, urgency| {
+        let priority = Priority::of_urgency(urgency).unwrap();
+        channel.open_request(name(id), priority).unwrap()
+    };
+    let mut reader = attach(&channel);
+    let begin = tokio::time::Instant::now();
+    let urgent = open("urgent", 0);
+    let mut bulk = open("bulk", 3);
+    bulk.rows(rows("bulk", 0..1, 10)).await.unwrap();
+    // The timer wakes the reader by itself, and the rows are there before the request has ended.
+    assert_eq!(next(&mut reader).await, ["row bulk 0"]);
+    assert_eq!(begin.elapsed().as_millis(), 250);
+    urgent.finish(done("urgent", 0));
+    assert_eq!(next(&mut reader).await, ["done urgent"]);
+
+    let urgent = open("urgent2", 0);
+    bulk.rows(rows("bulk", 1..2, 10)).await.unwrap();
+    let waits = next(&mut reader);
+    let ends = async {
+        tokio::task::yield_now().await;
+        urgent.finish(done("urgent2", 0));
+    };
+    let (told, ()) = tokio::join!(waits, ends);
+    assert_eq!(told, ["done urgent2", "row bulk 1"]);
+    assert_eq!(begin.elapsed().as_millis(), 250, "nobody waited for time");
+    bulk.finish(done("bulk", 2));
+}
+
 #[tokio::test]
 async fn changes_neither_wait_for_rows_nor_starve_them() {
     let hub = hub(&Limits::default());

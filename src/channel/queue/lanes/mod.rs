@@ -8,6 +8,7 @@
 //! up for the time when it wanted nothing.
 
 mod admission;
+mod hold;
 
 use super::{Bounds, Effects, Room, window::Sent};
 use crate::{
@@ -67,6 +68,8 @@ pub(in crate::channel::queue) struct Lane {
     waker: Option<Waker>,
     /// The bytes for which it waits; 0 if it does not.
     waits_for: usize,
+    /// Since when it is passed over for one that is more urgent.
+    held_since: Option<u64>,
 }
 
 impl Lane {
@@ -172,6 +175,7 @@ impl Lanes {
             rows_delivered: 0,
             waker: None,
             waits_for: 0,
+            held_since: None,
         });
         id
     }
@@ -284,14 +288,6 @@ impl Lanes {
         }
     }
 
-    /// The lane that is served next: its tag and urgency, by which it competes with the changes.
-    pub(in crate::channel::queue) fn next(&self) -> Option<(u64, u8, LaneId)> {
-        let waiting = self.lanes.iter().filter(|lane| lane.front().is_some());
-        waiting
-            .map(|it| (it.tag, it.urgency, it.id))
-            .min_by_key(|it| (it.0, it.1, it.2.0))
-    }
-
     /// Whether some lane has something to say.
     pub(in crate::channel::queue) fn is_waiting(&self) -> bool {
         self.lanes.iter().any(|it| it.front().is_some())
@@ -328,6 +324,7 @@ impl Lanes {
             return None;
         }
         self.served = lane.tag;
+        lane.held_since = None;
         let Some(rows) = lane.rows.front_mut() else {
             let lane = self.lanes.remove(index);
             if self.lanes.is_empty() {

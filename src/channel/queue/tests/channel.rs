@@ -77,7 +77,7 @@ impl Channel {
             Step::Events(frames) => frames,
             Step::Close(close) => return vec![format!("close {}", close.code)],
             Step::Ping(position) => return vec![format!("ping {}", position.version)],
-            Step::Wait => return Vec::new(),
+            Step::Wait { .. } => return Vec::new(),
         };
         let word = |(number, line): (u64, &[u8])| {
             let it: Value = serde_json::from_slice(line).unwrap();
@@ -94,10 +94,13 @@ impl Channel {
     }
 
     pub(super) fn open(&mut self, request: &str, now: u64) -> LaneId {
+        self.open_urgent(request, 3, now)
+    }
+
+    pub(super) fn open_urgent(&mut self, request: &str, urgency: u64, now: u64) -> LaneId {
         let id = RequestId::parse(request).unwrap();
-        let opened = self
-            .queue
-            .open_request(id, Priority::default(), now, &self.bounds);
+        let priority = Priority::of_urgency(urgency).unwrap();
+        let opened = self.queue.open_request(id, priority, now, &self.bounds);
         opened.unwrap()
     }
 

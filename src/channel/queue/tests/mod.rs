@@ -2,6 +2,7 @@
 
 mod beginnings;
 mod channel;
+mod holds;
 mod missed;
 mod model;
 mod properties;

@@ -5,7 +5,7 @@ mod reader;
 use super::super::*;
 use crate::channel::Priority;
 use crate::{
-    channel::{Attach, BatchBuilder, Change, Opened},
+    channel::{Attach, BatchBuilder, Change, Frame, Opened},
     config::Limits,
     wire::event::{Actions, Done, Op},
 };
@@ -51,6 +51,11 @@ impl Bell {
 #[derive(Debug)]
 struct Producer {
     name: String,
+    urgency: u64,
+    opened_at: u64,
+    /// When the reader last got something of it.
+    served_at: u64,
+    cancelled: bool,
     lane: LaneId,
     bell: Arc<Bell>,
     /// Rows that it could not queue yet.
@@ -87,6 +92,8 @@ pub(super) struct World {
     filter: Option<&'static str>,
     bell: Arc<Bell>,
     waiting: bool,
+    /// When the reader was told to ask again.
+    asks_at: Option<u64>,
     /// What the reader holds: the newest state that it was told of each row.
     store: BTreeMap<Row, (u64, bool)>,
     /// States that are older than this were swept away by a reset and fetched again.
@@ -134,6 +141,7 @@ impl World {
             filter,
             bell: Arc::default(),
             waiting: false,
+            asks_at: None,
             store: BTreeMap::new(),
             reset_at: BTreeMap::new(),
             reset_to: BTreeMap::new(),
@@ -209,6 +217,10 @@ impl World {
         assert_eq!(again.unwrap_err().kind(), Kind::RequestIdInUse);
         self.producers.push(Producer {
             name,
+            urgency,
+            opened_at: self.now,
+            served_at: self.now,
+            cancelled: false,
             lane,
             bell: Arc::default(),
             rest: Events::default(),
@@ -359,6 +371,7 @@ impl World {
             let id = RequestId::parse(&self.producers[index].name).unwrap();
             let mut effects = Effects::default();
             let cancelled = self.queue.cancel(&id, &self.bounds, &mut effects);
+            self.producers[index].cancelled = true;
             assert_eq!(cancelled, !self.producers[index].lost);
             self.after(effects);
         }
@@ -422,6 +435,18 @@ impl World {
 }
 
 impl Producer {
+    /// Whether it may keep what is less urgent waiting.
+    fn may_hold(&self, now: u64, bounds: &Bounds) -> bool {
+        let over = self.finished || self.lost || self.cancelled;
+        !over && now < self.opened_at + bounds.hold_ms
+    }
+
+    /// Whether it does, having nothing to say and waiting for no room.
+    fn holds(&self, now: u64, bounds: &Bounds) -> bool {
+        let queued = self.offered - self.rest.count() as u64;
+        self.may_hold(now, bounds) && !self.blocked && queued == self.rows_read
+    }
+
     fn gone(&self) -> bool {
         self.lost || self.ends_read > 0
     }

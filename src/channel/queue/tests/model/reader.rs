@@ -63,7 +63,8 @@ impl World {
         if !self.attached {
             return false;
         }
-        let told = self.bell.rang() || !self.waiting;
+        let asked = self.asks_at.is_some_and(|it| it <= self.now);
+        let told = self.bell.rang() || !self.waiting || asked;
         let room = Room { bytes, events };
         let mut effects = Effects::default();
         let step = self.queue.read(
@@ -78,8 +79,16 @@ impl World {
         let frames = match step {
             Step::Events(frames) => frames,
             Step::Ping(_) => panic!("nothing was replayed"),
-            Step::Wait => {
+            Step::Wait { until } => {
                 self.waiting = true;
+                self.asks_at = until;
+                if let Some(until) = until {
+                    let now = self.now;
+                    assert!(now < until && until <= now + self.bounds.hold_ms);
+                    let holds = |it: &Producer| it.may_hold(now, &self.bounds);
+                    assert!(self.producers.iter().any(holds));
+                    return false;
+                }
                 let ping = self.queue.ping(self.generation, &mark(self.version));
                 let ping = ping.expect("nothing waits");
                 self.check_cursor(ping.version.0);
@@ -93,6 +102,7 @@ impl World {
         let count: usize = frames.iter().map(|it| it.events.count()).sum();
         assert!(count == 1 || (total <= bytes && count <= events));
         for frame in frames.iter() {
+            self.check_hold(frame);
             for (number, line) in frame.numbered() {
                 assert_eq!(number, self.last + 1, "numbers have no gaps");
                 self.last = number;
@@ -108,6 +118,26 @@ impl World {
             }
         }
         true
+    }
+
+    /// What was handed out for the first time did not overtake what is more urgent, unless it had
+    /// waited for long.
+    fn check_hold(&mut self, frame: &Frame) {
+        let event: Value = serde_json::from_slice(frame.events.iter().next().unwrap()).unwrap();
+        let request = event["request_id"].as_str();
+        let again = self.log.contains_key(&frame.first_sequence);
+        let Some(request) = request.filter(|_| !again) else {
+            return;
+        };
+        let now = self.now;
+        let this = self.producers.iter().position(|it| it.name == request);
+        let this = this.unwrap();
+        let urgency = self.producers[this].urgency;
+        let waits = self.producers[this].served_at + self.bounds.hold_ms > now;
+        let overtakes = |it: &Producer| it.urgency < urgency && it.holds(now, &self.bounds);
+        let overtaken = self.producers.iter().find(|it| waits && overtakes(it));
+        assert!(overtaken.is_none(), "{request} overtook {overtaken:?}");
+        self.producers[this].served_at = now;
     }
 
     pub(in super::super) fn acknowledge(&mut self, back: u64) {
