@@ -191,7 +191,7 @@ pub(super) async fn attach(id: Segment, mut head: Head, channels: Arc<Channels>)
                 Some(_) => Begins::Again,
                 None => Begins::Anew,
             };
-            long_poll::answer(reader, granted, begins).await
+            long_poll::answer(reader, granted, begins, gzip()).await
         }
     })
 }

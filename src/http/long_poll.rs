@@ -6,6 +6,7 @@
 
 use super::{
     channels::number,
+    deflate::Gzip,
     reader::Reader,
     reply::{self, Response, SEQUENCE, put_no_store},
 };
@@ -16,13 +17,18 @@ use crate::{
     wire::{answer, event},
 };
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode};
+use http::{
+    HeaderValue, StatusCode,
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY},
+};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Bytes of events in one answer. An answer that is lost on its way has to be in the replay window
 /// still when the caller asks again.
 const ANSWER_BYTES: usize = 256 << 10;
+/// Answers smaller than this do not fit into fewer packets when they are compressed.
+const COMPRESS_FROM_BYTES: usize = 1 << 10;
 
 /// What polls may ask for.
 #[derive(Debug, Clone, Copy)]
@@ -105,9 +111,14 @@ pub(super) enum Begins {
     Replay,
 }
 
-/// Waits and answers. Dropped when the caller goes away,
-/// which detaches the reader.
-pub(super) async fn answer(mut reader: Reader, granted: Granted, begins: Begins) -> Response {
+/// Waits and answers, compressed like the channel's streams if there is much to say and the caller
+/// takes it. Dropped when the caller goes away, which detaches the reader.
+pub(super) async fn answer(
+    mut reader: Reader,
+    granted: Granted,
+    begins: Begins,
+    gzip: Option<Gzip>,
+) -> Response {
     let opened = reader.opened().clone();
     let resumes = begins == Begins::Again && opened.resumed;
     let wait = match resumes || begins == Begins::Replay {
@@ -147,8 +158,18 @@ pub(super) async fn answer(mut reader: Reader, granted: Granted, begins: Begins)
             answer::events(lines.iter().map(|it| &**it))
         }
     };
+    let gzip = gzip.filter(|_| body.len() >= COMPRESS_FROM_BYTES);
+    let is_compressed = gzip.is_some();
+    let body = match gzip {
+        Some(gzip) => gzip.whole(&body).await,
+        None => body,
+    };
     let mut response = reply::json(StatusCode::OK, body);
     let headers = response.headers_mut();
+    if is_compressed {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        headers.insert(VARY, ACCEPT_ENCODING.into());
+    }
     headers.insert(SEQUENCE, HeaderValue::from(sequence));
     put_no_store(headers);
     response

@@ -12,6 +12,8 @@ use tokio::time::Instant;
 const HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 /// An empty stored block, the last one.
 const LAST: [u8; 5] = [1, 0, 0, 0xff, 0xff];
+/// How much of an answer is compressed before others have their turn.
+const STEP_BYTES: usize = 64 << 10;
 
 /// The body of a compressed answer.
 #[derive(Debug)]
@@ -47,6 +49,21 @@ impl Gzip {
         out.extend_from_slice(&self.crc.sum().to_le_bytes());
         // The length counts modulo 2^32, and so does the crate.
         out.extend_from_slice(&self.crc.amount().to_le_bytes());
+        out.into()
+    }
+
+    /// All of an answer whose end is known.
+    pub(in crate::http) async fn whole(mut self, body: &Bytes) -> Bytes {
+        let mut out = Vec::with_capacity(body.len() / 4);
+        for start in (0..body.len()).step_by(STEP_BYTES) {
+            let part = body.slice(start..body.len().min(start + STEP_BYTES));
+            for piece in self.pieces(&part) {
+                out.extend_from_slice(&piece);
+            }
+            // A large answer takes some milliseconds, in which others have their turn.
+            tokio::task::yield_now().await;
+        }
+        out.extend_from_slice(&self.end());
         out.into()
     }
 

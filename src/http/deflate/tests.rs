@@ -3,7 +3,7 @@
 use super::*;
 use flate2::{Decompress, FlushDecompress, read::GzDecoder};
 use proptest::prelude::*;
-use std::io::Read;
+use std::{collections::BTreeMap, io::Read};
 
 fn deflaters(contexts_max: usize) -> Arc<Deflaters> {
     Deflaters::new(&Limits {
@@ -165,4 +165,65 @@ fn gzip_is_whole() {
         .read_to_string(&mut text)
         .unwrap();
     assert_eq!(text, batches.concat());
+}
+
+/// The examples that the client's tests unpack too: what is sent so is read so, and what this side
+/// makes of the same lines says the same.
+#[test]
+fn the_examples_are_read_and_written() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/deflate.json");
+    let text = std::fs::read_to_string(path).unwrap();
+    let examples: BTreeMap<String, Example> = serde_json::from_str(&text).unwrap();
+    assert!(examples.values().any(|it| it.broken) && examples.len() > 4);
+    for (name, example) in examples {
+        let mut decompress = Decompress::new(false);
+        let mut broke = false;
+        for (message, lines) in example.messages.iter().zip(&example.lines) {
+            let message: Vec<u8> = (0..message.len())
+                .step_by(2)
+                .map(|at| u8::from_str_radix(&message[at..at + 2], 16).unwrap())
+                .collect();
+            if example.broken && lines.is_empty() {
+                let out = &mut Vec::with_capacity(1 << 16);
+                let read = decompress.decompress_vec(&message, out, FlushDecompress::None);
+                broke = read.is_err();
+                break;
+            }
+            let read = inflate(&mut decompress, &[message.into()]);
+            assert_eq!(String::from_utf8(read).unwrap(), said(lines), "{name}");
+        }
+        assert_eq!(broke, example.broken, "{name}");
+
+        for contexts_max in [0, 1] {
+            let mut deflate = Deflate::new(deflaters(contexts_max));
+            let mut decompress = Decompress::new(false);
+            for (message, lines) in example.messages.iter().zip(&example.lines) {
+                let end = Bytes::from_static(b"\n");
+                let own: Vec<_> = lines.iter().map(|it| format!("{it}\n").into()).collect();
+                let pieces = deflate.pieces(own.iter().chain([&end]));
+                if name == "small ones as they are" {
+                    let hex = |it: &u8| format!("{it:02x}");
+                    let written: String = pieces.concat().iter().map(hex).collect();
+                    assert_eq!(written, *message, "{name}");
+                }
+                let read = inflate(&mut decompress, &pieces);
+                assert_eq!(String::from_utf8(read).unwrap(), said(lines), "{name}");
+            }
+        }
+    }
+}
+
+/// The messages of one stream, in hexadecimal digits, with the lines of each. One without lines is
+/// broken.
+#[derive(serde::Deserialize)]
+struct Example {
+    messages: Vec<String>,
+    lines: Vec<Vec<String>>,
+    #[serde(default)]
+    broken: bool,
+}
+
+/// What a message of these lines says, with the empty line that ends it.
+fn said(lines: &[String]) -> String {
+    lines.iter().map(|it| format!("{it}\n")).collect::<String>() + "\n"
 }
