@@ -411,6 +411,7 @@ export class Client<S extends Resources = AnyResources> implements Asks {
 
   #word(word: Record<string, unknown>): void {
     if (word.request) this.store.requestOpened(word.request as string);
+    else if (word.told) this.event(word.told as ServerEvent);
     else if (word.write) void this.#queue().then((writes) => writes.heard(word.write as WriteWord));
     else if (word.logout) void this.close();
     else if (word.coverage) this.persist.coverage(word.name as string, word.coverage as Coverage);

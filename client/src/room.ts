@@ -11,7 +11,13 @@ import type { Command, Key, Person, Row, ServerEvent, SignalEvent } from "./wire
 export interface RoomHost {
   readonly store: Store;
   readonly status: { readonly state: string };
-  readonly link: { send(command: Command): void; token(): Promise<string | null>; readonly channel: string } | undefined;
+  readonly link: {
+    send(command: Command): void;
+    /** To the other tabs that share the connection. */
+    broadcast(word: { told: SignalEvent }): void;
+    token(): Promise<string | null>;
+    readonly channel: string;
+  } | undefined;
   /** Rows that colleagues will share, by the action that makes them. */
   readonly shared: Map<string, Promise<Row | undefined>>;
   onEvent(listener: (event: ServerEvent) => void): () => void;
@@ -46,6 +52,8 @@ export class Room {
   #secrets: Promise<Secrets> | undefined;
   /** What was heard is handed on in its order, whatever decrypting takes. */
   #order: Promise<void> = Promise.resolve();
+  /** So is what this side says, to the other tabs. */
+  #said: Promise<void> = Promise.resolve();
   #state: unknown;
   #unlisten: () => void;
 
@@ -70,11 +78,12 @@ export class Room {
   async send(name: string, data: unknown, action?: string): Promise<void> {
     const { topic, host } = this;
     const about = { topic: topic.name, name, ...(action === undefined ? {} : { action_id: action }) };
-    if (this.#secrets) {
-      const from = { user: await this.#user(), channel: host.link?.channel ?? "" };
-      data = await (await this.#secrets).seal({ ...about, from }, data);
-    }
-    host.link?.send({ type: "signal", ...about, ...(data === undefined ? {} : { data }) });
+    const fromHere = async () => ({ user: await this.#user(), channel: host.link?.channel ?? "" });
+    if (this.#secrets) data = await (await this.#secrets).seal({ ...about, from: await fromHere() }, data);
+    const signal = { type: "signal" as const, ...about, ...(data === undefined ? {} : { data }) };
+    host.link?.send(signal);
+    // The server tells all other channels. Tabs that share this one hear it from here.
+    this.#said = this.#said.then(async () => host.link?.broadcast({ told: { ...signal, from: await fromHere() } })).catch(() => undefined);
   }
 
   /** Announces a row, then writes it, then shares it as it was stored. */

@@ -9,7 +9,7 @@ import type { KeptAction, Persist } from "./persist.ts";
 import { type SenderHost, send } from "./sender.ts";
 import type { Link } from "./tabs.ts";
 import type { Store } from "./store.ts";
-import type { Problem, ProblemError, Row, localProblem, problemOf } from "./wire.ts";
+import type { Problem, ProblemError, Row, VoidEvent, localProblem, problemOf } from "./wire.ts";
 
 /** What the core has already. */
 export interface Shared {
@@ -33,6 +33,8 @@ export interface WritesHost {
   /** Whether there is any use in trying. */
   isOnline(): boolean;
   outcome(outcome: Outcome): void;
+  /** What the server does not tell this tab, since the one that made the write shares its channel. */
+  event(event: VoidEvent): void;
   /** How many writes wait. */
   waits(count: number): void;
 }
@@ -112,7 +114,11 @@ export class Writes {
   /** Another tab has something to say. */
   heard(word: WriteWord): void {
     if (word.w === "drawn") this.#adopt(word.action, undefined);
-    else this.#drop(word.id, word.problem);
+    else {
+      const { id, problem } = word;
+      if (problem && !this.awaits(id)) this.host.event({ type: "void", action_id: id });
+      this.#drop(id, problem);
+    }
   }
 
   /** A change came that carries this action: it has been committed. */
@@ -183,6 +189,7 @@ export class Writes {
       error instanceof ProblemError ? error.problem : error && localProblem("conflict", error.message);
     this.#broadcast({ w: "ended", id: outcome.action.id, problem });
     this.host.waits(this.#pending.size);
+    if (error && !pending.resolve) this.host.event({ type: "void", action_id: outcome.action.id });
     if (error) pending.reject?.(error);
     else pending.resolve?.(outcome.row);
     this.host.outcome(outcome);
