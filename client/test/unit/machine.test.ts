@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { type MachineEvent, type State, type StateName, VIAS, type Via, backoffMs, step } from "../../src/machine.ts";
+import fc from "fast-check";
+import { INITIAL, type MachineEvent, type State, type StateName, VIAS, type Via, backoffMs, step } from "../../src/machine.ts";
 
 const EVENTS: MachineEvent[] = [
   "start", "stop", "online", "offline", "freeze", "thaw", "opened", "failed", "silent", "lost", "close-stop",
@@ -66,4 +67,57 @@ test("the back-off doubles up to its bound and is spread", () => {
   assert.ok(backoffMs(0, 0.999) < 250);
   assert.equal(backoffMs(3, 0), 1_000);
   assert.equal(backoffMs(50, 0), 7_500);
+});
+
+/** What a driver has, as its effects say: a transport, a timer, a question for a token. */
+class Driver {
+  state: State = INITIAL;
+  attached = false;
+  waits = false;
+  renews = false;
+
+  /** Whether this can happen to somebody who has what this driver has. */
+  can(event: MachineEvent): boolean {
+    if (["opened", "failed"].includes(event)) return this.attached && this.state.name === "connecting";
+    if (["silent", "lost", "expired", "expiring"].includes(event) || event.startsWith("close-")) return this.attached;
+    if (["renewed", "unrenewed", "refused"].includes(event)) return this.renews;
+    if (event === "upgrade") return this.state.name === "open" && this.state.via !== "ws";
+    return event !== "retry" || this.waits;
+  }
+
+  tell(event: MachineEvent): void {
+    if (["failed", "lost"].includes(event)) this.attached = false;
+    if (event === "retry") this.waits = false;
+    if (["renewed", "unrenewed", "refused"].includes(event)) this.renews = false;
+    const [next, effects] = step(this.state, event);
+    this.state = next;
+    for (const effect of effects) {
+      if (effect === "connect" || effect === "disconnect") this.attached = effect === "connect";
+      if (effect === "wait" || effect === "unwait") this.waits = effect === "wait";
+      if (effect === "renew") this.renews = true;
+    }
+  }
+}
+
+test("whatever happens in whatever order, there is what the state says and nothing else, and a way back", () => {
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom(...EVENTS), { maxLength: 80 }), (events) => {
+      const driver = new Driver();
+      for (const event of events) {
+        if (!driver.can(event)) continue;
+        driver.tell(event);
+        const { name, tries } = driver.state;
+        const said = `${event} to ${name}`;
+        assert.equal(driver.attached, name === "connecting" || name === "open", said);
+        assert.equal(driver.waits, name === "waiting", said);
+        if (name === "renewing") assert.ok(driver.renews, said);
+        assert.ok(tries >= 0 && (tries === 0 || ["waiting", "connecting", "renewing"].includes(name)), said);
+      }
+      for (const event of ["stop", "thaw", "online", "start"] as const) driver.tell(event);
+      assert.equal(label(driver.state), "connecting:ws");
+      driver.tell("opened");
+      assert.equal(label(driver.state), "open:ws");
+    }),
+    { numRuns: 2_000 },
+  );
 });
