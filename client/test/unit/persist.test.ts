@@ -139,3 +139,54 @@ test("what came beside the rows comes back with them, and is fetched again with 
   await second.until("it is here", () => second.client.get("contacts", 7)?.name === "Anna" && again.state === "ready");
   await second.client.close();
 });
+
+/** A page of this user who sees one ticket, and leaves. */
+async function visit(indexedDB: IDBFactory, sub: number, exp: number, subject: string): Promise<Played> {
+  const claims = btoa(JSON.stringify({ org: 1, sub, exp })).replace(/=+$/, "");
+  const played = new Played({ indexedDB, token: `x.${claims}.y` });
+  await played.open();
+  await played.say({ type: "change", op: "insert", resource: "tickets", id: 1, version: 5, row: { id: 1, subject }, cursor: "c5" });
+  await played.until("it is caught up", () => played.client.status.isCaughtUp);
+  await played.client.close();
+  return played;
+}
+
+test("each identity has a cache of its own, whichever token it comes with, and a logout deletes its own only", async () => {
+  const indexedDB = new IDBFactory();
+  const [mine] = [await visit(indexedDB, 7, 1, "Mine"), await visit(indexedDB, 8, 1, "Theirs"), await visit(indexedDB, 7, 2, "Mine")];
+  const names = (await indexedDB.databases()).map(({ name }) => name ?? "");
+  assert.equal(names.length, 2);
+  const kept = async (name: string) => {
+    const persist = new Persist(name, indexedDB);
+    await persist.open();
+    const rows = await persist.rows("tickets");
+    persist.close();
+    return rows.map(([, , , row]) => row.subject);
+  };
+  assert.deepEqual((await Promise.all(names.sort().map(kept))).flat(), ["Mine", "Theirs"]);
+  const again = new Played({ indexedDB, token: mine.client.options.token });
+  await again.client.logout();
+  const left = (await indexedDB.databases()).map(({ name }) => name ?? "");
+  assert.deepEqual((await Promise.all(left.map(kept))).flat(), ["Theirs"]);
+});
+
+test("a page of an older version keeps nothing beside a newer one's cache, and makes way for it", async () => {
+  const factory = new IDBFactory();
+  const older = await opened(factory);
+  older.state("tickets", "1", 5, { id: 1 });
+  older.reached("c5");
+  await older.flush();
+  assert.equal(older.isKept, true);
+  // What is kept in another format is not read; whoever still has the old one lets go.
+  const newer = await new Promise<IDBDatabase>((resolve, reject) => {
+    const request = factory.open("test", 2);
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = request.onblocked = () => reject(new Error("blocked"));
+  });
+  assert.equal(older.isKept, false);
+  older.state("tickets", "2", 6, { id: 2 });
+  await older.flush();
+  const late = await opened(factory);
+  assert.deepEqual([late.isKept, late.cursor], [false, undefined]);
+  newer.close();
+});

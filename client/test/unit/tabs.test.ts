@@ -75,3 +75,36 @@ test("what one tab announces the others draw, and take back when it is refused",
   assert.deepEqual(heard[1], [], "who made it hears of it by its answer");
   await close(all);
 });
+
+test("what several tabs write offline is sent once, in the order in which it was made, by one at a time", async () => {
+  const { all } = await tabs(3);
+  const sent: string[] = [];
+  let running = 0;
+  for (const played of all) {
+    const { fetch } = played.client.options;
+    (played.client as { http: typeof played.client.http }).http = async (url, init) => {
+      if (init?.method !== "PATCH") return (fetch as typeof globalThis.fetch)(url, init);
+      assert.equal(++running, 1, "one at a time");
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      const row = { id: Number(url.split("/").at(-1)), ...(JSON.parse(init.body as string) as object) };
+      sent.push((row as unknown as { subject: string }).subject);
+      running--;
+      return Response.json(row, { headers: { Version: String(10 + sent.length) } });
+    };
+  }
+  for (const { client } of all) client.setOnline(false);
+  const made: string[] = [];
+  const done: Promise<unknown>[] = [];
+  for (let turn = 0; turn < 9; turn++) {
+    const { client } = all[turn % 3] as Played;
+    made.push(`write ${turn}`);
+    done.push(client.update("tickets", turn % 2, { subject: `write ${turn}` }));
+    // All tabs draw it, before the next one writes.
+    await all[0]?.until("it is drawn", () => all.every(({ client }) => client.status.pending === turn + 1));
+  }
+  for (const { client } of all) client.setOnline(true);
+  await Promise.all(done);
+  assert.deepEqual(sent, made);
+  await all[0]?.until("nothing waits", () => all.every(({ client }) => client.status.pending === 0));
+  await close(all);
+});
