@@ -209,6 +209,48 @@ test("many tabs share one connection, and the next one takes over within a secon
   await leave();
 });
 
+test("fifty tabs share one connection, and each hears everything, also when the one that has it goes", { skip }, async () => {
+  const where = await context();
+  let sockets = 0;
+  where.on("page", (page) => page.on("websocket", () => sockets++));
+  // The package as it is built, on a page that draws nothing: fifty inboxes would measure the machine.
+  const html = `<!doctype html><title>light</title><script type="module">
+    import { createClient } from "./index.js";
+    globalThis.rowcast = createClient({ token: ${JSON.stringify(dev.tokens[0])} });
+    globalThis.live = rowcast.from("tickets").order("id").limit(25).live();
+  </script>`;
+  const dist = join(process.env.ROWCAST_CLIENT ?? ".", "dist");
+  await where.route("**/light/*", (route) => {
+    const name = new URL(route.request().url()).pathname.slice("/light/".length);
+    return name ? route.fulfill({ path: join(dist, name) }) : route.fulfill({ contentType: "text/html", body: html });
+  });
+  const pages: Page[] = [];
+  for (let at = 0; at < 50; at++) {
+    const page = await where.newPage();
+    await page.goto(`${dev.url}/light/`);
+    pages.push(page);
+  }
+  const all = (say: string, of = pages) => Promise.all(of.map((page) => page.waitForFunction(
+    (subject) => {
+      const { rows, state } = (globalThis as unknown as { live: { rows: { id: number; subject: string }[]; state: string } }).live;
+      return state === "ready" && rows.length === 25 && (!subject || rows.some((row) => row.subject === subject));
+    }, say, { polling: 50, timeout: 60_000 },
+  )));
+  await all("");
+  assert.equal(sockets, 1);
+  const [row] = (await dev.call("GET", "/tickets?order=id&limit=1")) as { id: number }[];
+  await dev.call("PATCH", `/tickets/${row?.id}`, { subject: "To all fifty" });
+  await all("To all fifty");
+  const leads = await Promise.all(pages.map((page) => page.evaluate(() => rowcast.status.isLeader)));
+  assert.equal(leads.filter(Boolean).length, 1);
+  const rest = pages.filter((_, at) => !leads[at]);
+  await pages[leads.indexOf(true)]?.close();
+  await dev.call("PATCH", `/tickets/${row?.id}`, { subject: "To the other forty-nine" });
+  await all("To the other forty-nine", rest);
+  assert.equal(sockets, 2);
+  await leave();
+});
+
 test("nothing keeps people from using it", { skip }, async () => {
   const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
   for (const [name, options] of Object.entries({
