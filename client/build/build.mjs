@@ -30,7 +30,7 @@ if (what !== "page") {
     options overlays pins position present problemOf pump putAction reached recall refetchSoon
     remember removeAction requestEnded requestOpened restart spec stamp store streamRows tell undraw
     urlOf vias waited writes follows afterMs ended opened handler saved users started
-    inbox server http hasStarted waits queries ride orphaned recalled link refetch attached isWatched restore preload refusal ask bytesLeft heard awaits fetchNoticed heardBy knows known isOnline isOpen prefix save shared thaw freeze`;
+    inbox server http hasStarted waits queries ride orphaned recalled link refetch attached isWatched restore preload refusal ask bytesLeft heard awaits askRows loadLater queue setStatus fetchNoticed heardBy knows known isOnline isOpen prefix save shared thaw freeze`;
   const mangleProps = new RegExp(`^(${internal.split(/\s+/).join("|")})$`);
   await build({
     ...common,
