@@ -121,15 +121,17 @@ fn kind(sqlstate: &str) -> Kind {
         "57014" => Kind::StatementTimeout,
         // Somebody else holds the lock.
         "55P03" => Kind::Conflict,
-        // Too many connections, out of memory: it may go better later.
-        "53300" | "53200" => Kind::Overloaded,
+        // A limit of the configuration's: no waiting helps.
+        "53400" => Kind::Internal,
         _ => match sqlstate.get(..2).unwrap_or_default() {
             "23" => Kind::ConstraintViolation,
             "22" => Kind::DataInvalid,
             "40" => Kind::Conflict,
             "P0" => Kind::Raised,
             "08" | "57" => Kind::DatabaseUnavailable,
-            "53" | "58" | "F0" | "XX" => Kind::Internal,
+            // A full disk, no memory, too many connections: it may go better later.
+            "53" => Kind::Overloaded,
+            "58" | "F0" | "XX" => Kind::Internal,
             "00" | "01" | "02" | "03" | "09" | "0A" | "0B" | "0F" | "0L" | "0P" | "0Z" | "10"
             | "20" | "21" | "24" | "25" | "26" | "27" | "28" | "2B" | "2D" | "2F" | "34" | "38"
             | "39" | "3B" | "3D" | "3F" | "42" | "44" | "54" | "55" | "72" | "HV" => {
@@ -163,8 +165,11 @@ mod tests {
             ("57014", Kind::StatementTimeout),
             ("57P01", Kind::DatabaseUnavailable),
             ("08006", Kind::DatabaseUnavailable),
-            ("53100", Kind::Internal),
+            ("53000", Kind::Overloaded),
+            ("53100", Kind::Overloaded),
+            ("53200", Kind::Overloaded),
             ("53300", Kind::Overloaded),
+            ("53400", Kind::Internal),
             ("P0001", Kind::Raised),
             ("KB042", Kind::Raised),
             ("PT402", Kind::Raised),

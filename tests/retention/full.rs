@@ -3,9 +3,15 @@
 use super::{TABLE, kept, number};
 use crate::{
     feed::World,
-    support::breakable::{Breakable, account},
+    support::{
+        Client, TestServer,
+        breakable::{Breakable, account},
+        server::SECRET,
+        token_of,
+    },
 };
 use rowcast::postgres::changelog::{Health, Keeper};
+use serde_json::json;
 use std::{io::Write, path::PathBuf, process::Command, time::Duration};
 
 /// More rows than fit.
@@ -146,6 +152,30 @@ async fn a_full_disk_fails_writes_and_loses_nothing() {
     expected.sort();
     assert_eq!(told, expected, "what was committed, and nothing else");
     assert!(two.heard().await.is_empty());
+
+    // What a caller is told who writes by HTTP.
+    let server = TestServer::serve(&world.database, |_| ()).await;
+    let token = token_of(SECRET, json!({ "org": 1, "sub": "7" }));
+    let client = Client::new(server.address(), Some(token));
+    disk.fill();
+    let mut id = ROWS;
+    let refused = loop {
+        id += 1;
+        assert!(id < 2 * ROWS, "the disk is full");
+        let answer = client.post("/t", json!({ "id": id })).send().await;
+        if answer.status != 201 {
+            break answer;
+        }
+    };
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    let problem = refused.problem();
+    let told = (&problem["code"], &problem["retryable"]);
+    assert_eq!(told, (&json!("53100"), &json!(true)));
+    assert!(!refused.text().contains("rowcast."), "{problem}");
+    disk.empty();
+    client.post("/t", json!({ "id": id })).expect(201).await;
+    drop(client);
+    server.shutdown().await;
     drop((one, two, writer));
     world.stop().await;
     drop(cluster);
