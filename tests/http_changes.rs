@@ -216,3 +216,54 @@ async fn a_request_that_waited_through_a_change_of_the_schema_tells_no_outdated_
     channel.leave().await;
     server.finish().await;
 }
+
+/// A role that is given a column while a write of its waits for another: the write was planned without the
+/// column, and is read again when the role has it.
+#[tokio::test]
+async fn a_write_that_waited_through_a_change_of_rights_tells_no_outdated_row() {
+    let rights = "
+        alter table tickets add column secret text default 'told';
+        do $$ begin create role waiting_writer; exception when duplicate_object or unique_violation then null; end $$;
+        grant waiting_writer to current_user;
+        grant select (id, organization_id, subject), update on tickets to waiting_writer";
+    let database = Database::with(&format!("{TABLES};{rights}")).await;
+    let server = TestServer::start(database, |config| {
+        config.database.default_role = Some("waiting_writer".to_owned());
+    })
+    .await;
+    let client = server.client(1, 1);
+    let writer = server.database.connect().await;
+    let hold = "begin; select from tickets where id = 1 for update";
+    writer.batch_execute(hold).await.unwrap();
+    let patch = client.patch("/tickets/1", json!({"subject": "mine"}));
+    let patch = tokio::spawn(patch.header("action-id", "waits").expect(200));
+    let waits = "select 1 from pg_stat_activity where wait_event_type = 'Lock'
+        and datname = current_database()";
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while server.database.value(waits).await.is_empty() {
+        assert!(tokio::time::Instant::now() < deadline, "nobody waits");
+    }
+    server
+        .database
+        .psql("grant select (secret) on tickets to waiting_writer")
+        .await;
+    while client.get("/tickets/2").expect(200).await.json()["secret"] != "told" {
+        assert!(tokio::time::Instant::now() < deadline, "no new rights");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    writer.batch_execute("commit").await.unwrap();
+    let patched = patch.await.unwrap();
+    let row = json!({"id": 1, "organization_id": 1, "subject": "mine"});
+    assert_eq!(patched.json(), row, "as it was written");
+    assert_eq!(patched.header("version"), "");
+    assert_eq!(patched.header("cursor"), "");
+    // Asked again, it is read by what is known now.
+    let again = client.patch("/tickets/1", json!({"subject": "mine"}));
+    let again = again.header("action-id", "waits").expect(200).await;
+    assert_eq!(again.json()["secret"], "told");
+    assert!(again.version() > 0);
+    let theirs = server.client(2, 1).get("/tickets/1").expect(404).await;
+    assert!(!theirs.text().contains("mine"));
+    drop(writer);
+    server.finish().await;
+}

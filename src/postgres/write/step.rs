@@ -114,6 +114,17 @@ impl Step<'_> {
         }
     }
 
+    /// Whether what is answered of it would be planned alike now.
+    pub(super) fn is_current(self) -> Result<()> {
+        match self {
+            Self::Write(work) => match work.wanted() {
+                Some(shown) => work.database.expect_current(shown),
+                None => Ok(()),
+            },
+            Self::Call(calling) => calling.database.expect_current(calling.query),
+        }
+    }
+
     /// What is to be read once it is committed.
     pub(super) fn then(self, applied: &Applied) -> Result<Rendered> {
         match self {

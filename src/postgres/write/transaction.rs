@@ -184,6 +184,10 @@ impl<'a> Transaction<'a> {
             Err(Failure::Stale(_) | Failure::Outdated(_)) => self.look(&applied).await,
             looked => looked,
         };
+        // Planned before the schema changed, and read behind it: such rows must not have a version, by
+        // which they would win over right ones. The write stands, so they are told as they were written.
+        let current = || self.steps.iter().try_for_each(|it| it.is_current());
+        let looked = looked.and_then(|seen| current().map_err(Failure::Final).map(|()| seen));
         let seen = match looked {
             Ok((snapshot, rows)) => Some((self.database.signer()?.position(&snapshot), rows)),
             Err(failure) if repeated => return Err(failure.into()),
