@@ -4,7 +4,7 @@
 
 use crate::{
     catalog::Resource,
-    channel::{ChannelId, Hub, Priority, RequestId, RequestLane},
+    channel::{ChannelId, Hub, Look, Priority, RequestId, RequestLane},
     error::{Error, Result},
     identity::Identity,
     postgres::{Database, KEYS_MAX, RowBuffer, RowStream},
@@ -29,6 +29,11 @@ pub struct Requests {
 }
 
 impl Requests {
+    /// A plain answer is about to be read for this identity.
+    pub fn look(&self, identity: &Identity) -> Look {
+        self.hub.look(identity)
+    }
+
     /// Requests to this database, answered on channels of this hub.
     pub fn new(database: Database, hub: Arc<Hub>) -> Self {
         Self {

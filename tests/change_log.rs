@@ -97,13 +97,13 @@ async fn every_kind_of_statement_is_logged_once() {
     expect(
         db,
         "update t set organization_id = 2 where id = 1",
-        &["t u {1} 1", "t u {1} 2"],
+        &["t o {1} 1", "t u {1} 2"],
     )
     .await;
     expect(
         db,
         "update t set id = 10 where id = 1",
-        &["t u {1} 2", "t u {10} 2"],
+        &["t o {1} 2", "t u {10} 2"],
     )
     .await;
     expect(
@@ -115,7 +115,7 @@ async fn every_kind_of_statement_is_logged_once() {
     expect(
         db,
         "update t set id = 1 where id = 10",
-        &["t u {10} 2", "t u {1} 2", "child u {1} 2", "child u {2} 2"],
+        &["t o {10} 2", "t u {1} 2", "child u {1} 2", "child u {2} 2"],
     )
     .await;
     expect(
@@ -160,7 +160,7 @@ async fn every_kind_of_statement_is_logged_once() {
         &[
             "t i {1} 1",
             "t i {2} 1",
-            "t u {2} 1",
+            "t o {2} 1",
             "t u {3} 1",
             "t d {1} 1",
             "t t",
@@ -225,14 +225,14 @@ async fn partitions_and_children_are_logged_by_whatever_name_they_are_written() 
     expect(
         db,
         "update p3 set organization_id = 2 where id = 6",
-        &["p3 u {6,3} 1", "p3 u {6,3} 2"],
+        &["p3 o {6,3} 1", "p3 u {6,3} 2"],
     )
     .await;
     // A row that moves from one partition to another.
     expect(
         db,
         "update p set day = 2 where id = 1",
-        &["p u {1,1} 1", "p u {1,2} 1"],
+        &["p o {1,1} 1", "p u {1,2} 1"],
     )
     .await;
     expect(
@@ -257,7 +257,7 @@ async fn partitions_and_children_are_logged_by_whatever_name_they_are_written() 
     expect(
         db,
         "update parent set id = 2",
-        &["parent u {1} 1", "parent u {2} 1"],
+        &["parent o {1} 1", "parent u {2} 1"],
     )
     .await;
     expect(db, "insert into odd values (1, 1, 'x')", &["odd i {x} 1"]).await;
@@ -374,7 +374,7 @@ async fn whatever_the_writers_path_leads_to_is_not_run() {
             "t u {1} 1",
             "t u {2} 1",
             "t u {3} 2",
-            "t u {3} 2",
+            "t o {3} 2",
             "t u {4} 2",
             "t d {2} 1",
             "no_key r 1",
@@ -404,18 +404,18 @@ async fn updates_name_every_key_and_owner_there_was() {
         ("update t set n = 1 where id = 0", &[]),
         (
             "update t set organization_id = 2 where id = 1",
-            &["t u {1} 1", "t u {1} 2"],
+            &["t o {1} 1", "t u {1} 2"],
         ),
         (
             "update t set organization_id = 2.0 where id = 1",
-            &["t u {1} 2", "t u {1} 2.0"],
+            &["t o {1} 2", "t u {1} 2.0"],
         ),
         (
             "update t set organization_id = null where id = 1",
-            &["t u {1} 2.0", "t u {1}"],
+            &["t o {1} 2.0", "t u {1}"],
         ),
         ("update t set n = 2 where id = 1", &["t u {1}"]),
-        ("update t set id = 7 where id = 1", &["t u {1}", "t u {7}"]),
+        ("update t set id = 7 where id = 1", &["t o {1}", "t u {7}"]),
         (
             "update t set n = 3 where id in (2, 3)",
             &["t u {2} 1", "t u {3} 1"],
@@ -423,11 +423,11 @@ async fn updates_name_every_key_and_owner_there_was() {
         (
             "update t set organization_id = id where id in (2, 3, 7)",
             &[
-                "t u {2} 1",
+                "t o {2} 1",
                 "t u {2} 2",
-                "t u {3} 1",
+                "t o {3} 1",
                 "t u {3} 3",
-                "t u {7}",
+                "t o {7}",
                 "t u {7} 7",
             ],
         ),
@@ -435,9 +435,9 @@ async fn updates_name_every_key_and_owner_there_was() {
         (
             "alter table t drop constraint t_pkey, add primary key (id) deferrable;
              update t set id = id + 1 where id in (4, 5) or id = 6",
-            &["t u {4} 1", "t u {5} 1", "t u {6} 1", "t u {7} 1"],
+            &["t o {4} 1", "t u {5} 1", "t u {6} 1", "t u {7} 1"],
         ),
-        ("update f set id = 'A'", &["f u {a} 1", "f u {A} 1"]),
+        ("update f set id = 'A'", &["f o {a} 1", "f u {A} 1"]),
     ] {
         let setup = update
             .starts_with("alter")

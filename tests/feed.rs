@@ -4,6 +4,7 @@
 mod listener;
 mod losses;
 mod open_rows;
+mod passing;
 mod polling;
 mod restricted_rows;
 mod schema;

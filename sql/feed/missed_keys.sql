@@ -15,7 +15,7 @@ from (
         from rowcast.changes
         where xid = any ($2) and relation = any ($3) and (organization is null or organization = $4)
     ) entries
-    where op in ('i', 'u', 'd')
+    where op in ('i', 'u', 'o', 'd')
     group by key, reference, action_id
 ) writes
 group by key

@@ -3,11 +3,11 @@
 with updates as (
     select key, organization
     from rowcast.changes
-    where xid >= $1 and relation = any ($3) and op = 'u'
+    where xid >= $1 and relation = any ($3) and op in ('u', 'o')
     union all
     select key, organization
     from rowcast.changes
-    where xid = any ($2) and relation = any ($3) and op = 'u'
+    where xid = any ($2) and relation = any ($3) and op in ('u', 'o')
 )
 select key
 from updates

@@ -19,7 +19,7 @@ with written as materialized (
     limit $8
 )
 select case
-        when not it.whole and op in ('i', 'u', 'd') and array_position(key, null) is null then key
+        when not it.whole and op in ('i', 'u', 'o', 'd') and array_position(key, null) is null then key
     end as key
 from written
 join unnest($3::oid[], $4::boolean[], $5::boolean[]) as it (relation, whole, own) using (relation)

@@ -28,8 +28,8 @@ pub struct Change {
     pub actions: Actions,
     /// The whole row as one JSON object without line breaks; `None` for a row that is not told.
     pub row: Option<Bytes>,
-    /// The row came and went within the batch. It is told, as a `delete`, only to channels on which
-    /// a request or a replay may have seen it: one whose snapshot lies inside the batch.
+    /// The row came and went within the batch: a `delete` of what was not there at the start, for
+    /// those who looked in between. Anybody may have, at a plain answer.
     pub transient: bool,
 }
 
@@ -44,8 +44,8 @@ pub enum Entry {
         resource: Option<Arc<str>>,
         /// A word of the protocol's, e.g. `truncated`.
         reason: &'static str,
-        /// Told only to channels on which a request or a replay may have seen what is void now: one
-        /// whose snapshot lies inside the batch.
+        /// Told only to channels whose readers may have seen what is void now: at a request, a replay
+        /// or a plain answer whose snapshot lies inside the batch.
         transient: bool,
     },
 }
@@ -61,7 +61,7 @@ impl Entry {
 
     pub(super) fn is_transient(&self) -> bool {
         match self {
-            Entry::Change(change) => change.transient,
+            Entry::Change(_) => false,
             Entry::Reset { transient, .. } => *transient,
         }
     }
@@ -112,7 +112,7 @@ impl Filter {
 /// Which of a batch's encodings a channel gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Variant {
-    /// With the rows that came and went.
+    /// With the resets for those who looked meanwhile.
     pub(super) transients: bool,
     /// With the cursor: everything up to the batch's end was told.
     pub(super) cursor: bool,
@@ -366,15 +366,12 @@ mod tests {
         let batch = batch();
         assert_eq!(
             told(batch.events(ALL)),
-            expect(&[("c", "null", false), ("a", "1", false), ("b", "2", true)])
-        );
-        let transients = Variant {
-            transients: true,
-            ..ALL
-        };
-        assert_eq!(
-            told(batch.events(transients)).last().unwrap(),
-            &("a".to_owned(), "3".to_owned(), true)
+            expect(&[
+                ("c", "null", false),
+                ("a", "1", false),
+                ("b", "2", false),
+                ("a", "3", true)
+            ])
         );
         let silent = Variant {
             cursor: false,
@@ -389,7 +386,7 @@ mod tests {
         let filter = |names: &[&str]| Filter::new(names.iter().map(|it| (*it).into()).collect());
         assert_eq!(
             told(&batch.filtered(ALL, &filter(&["a"]))),
-            expect(&[("a", "1", true)])
+            expect(&[("a", "1", false), ("a", "3", true)])
         );
         assert_eq!(
             told(&batch.filtered(ALL, &filter(&["c"]))),

@@ -5,6 +5,7 @@
 use super::{
     Batch, Channel, ChannelId, Hub,
     hub::{Mark, Shared},
+    look::Shown,
     sync::{AtomicUsize, Mutex, lock},
 };
 use crate::{
@@ -75,6 +76,7 @@ pub struct Group {
     members: Mutex<Members>,
     /// Requests whose end was not yet handed out, over all channels.
     requests: AtomicUsize,
+    pub(super) shown: Shown,
 }
 
 #[derive(Debug, Default)]
@@ -111,6 +113,7 @@ impl Group {
             shared,
             members: Mutex::default(),
             requests: AtomicUsize::new(0),
+            shown: Shown::default(),
         }
     }
 

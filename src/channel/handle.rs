@@ -175,7 +175,13 @@ impl Channel {
     pub(super) fn push(&self, batch: &Arc<Batch>, epoch: u64, cursor: bool) {
         let now = self.now();
         let bounds = &self.group.shared().bounds;
-        self.with(|queue, effects| queue.push(batch, epoch, cursor, now, bounds, effects));
+        let shown = self.group.shown.may_be_after(batch.start);
+        self.with(|queue, effects| {
+            if shown {
+                queue.has_shown(batch.position.version);
+            }
+            queue.push(batch, epoch, cursor, now, bounds, effects);
+        });
     }
 
     pub(super) fn rewind(&self, mark: &Mark, reason: &'static str) {

@@ -4,7 +4,7 @@
 //! what channels carry.
 
 use super::{
-    Attach, Attachment, Audience, Channel, ChannelId, Group, Watch,
+    Attach, Attachment, Audience, Channel, ChannelId, Group, Look, Watch,
     departed::Departed,
     queue::Bounds,
     sync::{AtomicU64, AtomicUsize, Mutex, lock},
@@ -212,6 +212,12 @@ impl Hub {
     pub fn find(&self, key: &IdentityKey, id: &ChannelId) -> Option<Arc<Channel>> {
         let group = lock(&self.registry).groups.get(key).cloned();
         group?.find(id)
+    }
+
+    /// A plain answer is about to be read for this identity, whose channels are told of whatever it may
+    /// show that is gone again by the end of the batch.
+    pub fn look(&self, identity: &Identity) -> Look {
+        Look::new(lock(&self.registry).groups.get(&identity.key).cloned())
     }
 
     /// Ends a channel: its reader is closed (4002), its requests are cancelled without another word.

@@ -3,13 +3,13 @@
 //! Pure. Decides by what was read, never by what the log says; the log only helps where the earlier
 //! state was lost with a connection, and says what came and went between the two.
 
-use super::touched::{TouchedKey, Whose, Writers};
+use super::touched::{TouchedKey, Whose};
 use crate::{
     catalog::{Resource, Tenancy},
     postgres::changelog::State,
     wire::event::Op,
 };
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 /// What is known of one touched row.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(super) struct Row<'a> {
 pub(super) enum Happened {
     /// It is different now.
     Changed(Op),
-    /// It came and went; somebody may have looked in between.
+    /// It came and went, in transactions of its own: somebody may have looked in between.
     Passed,
 }
 
@@ -49,30 +49,29 @@ impl Row<'_> {
             (false, true) => Some(Happened::Changed(Op::Insert)),
             (true, true) => Some(Happened::Changed(Op::Update)),
             (true, false) => Some(Happened::Changed(Op::Delete)),
-            (false, false) if self.touched.owners.contains(organization) => {
-                self.may_have_been_seen().then_some(Happened::Passed)
+            // Whoever held it only within a transaction never saw it.
+            (false, false) if self.touched.holders.between().contains(organization) => {
+                Some(Happened::Passed)
             }
             (false, false) => None,
         }
     }
 
-    /// Whether there was a state between the two that a snapshot can have shown.
-    pub(super) fn may_have_been_seen(&self) -> bool {
-        self.touched.writers == Writers::Several
+    /// The organizations between which the row moved, if it did, those that had it on its way included.
+    pub(super) fn moved(&self) -> Option<Whose> {
+        let mut whose = self.touched.holders.between().clone();
+        let ends = self.before.into_iter().chain([self.after]);
+        let ends = ends.filter(|it| it.present);
+        whose
+            .organizations
+            .extend(ends.filter_map(|it| it.owner.clone()));
+        (whose.organizations.len() > 1 || self.changed_hands()).then_some(whose)
     }
 
-    /// The organizations between which the row moved, if it did.
-    pub(super) fn moved(&self) -> Option<Whose> {
-        let before = self.before.filter(|it| it.present)?;
-        let after = Some(self.after).filter(|it| it.present)?;
-        (before.owner != after.owner).then(|| Whose {
-            organizations: [&before.owner, &after.owner]
-                .into_iter()
-                .flatten()
-                .cloned()
-                .collect::<HashSet<Arc<str>>>(),
-            ..Whose::default()
-        })
+    /// Whether it is another's now, or nobody's.
+    fn changed_hands(&self) -> bool {
+        let before = self.before.filter(|it| it.present);
+        before.is_some_and(|it| self.after.present && it.owner != self.after.owner)
     }
 }
 

@@ -18,7 +18,7 @@ use std::{
 
 impl Pass<'_> {
     /// Finds the organizations of rows that belong to one through another row, where the row itself
-    /// is not there to be asked: what came and went, and what is reset as a whole.
+    /// is not there to be asked: what it had meanwhile, and what is reset as a whole.
     pub(super) async fn follow_references(
         &self,
         touched: &mut Touched,
@@ -36,12 +36,21 @@ impl Pass<'_> {
             }
             let reading = readings.get(&touch.resource.relation);
             for (number, key) in touch.keys.iter().enumerate() {
-                let passed = reading.is_some_and(|it| {
-                    let before = it.before.as_ref().map(|it| it[number].present);
-                    before != Some(true) && !it.after[number].present
-                });
-                if passed {
+                // Without the earlier state, the log alone says whose it was.
+                if reading.is_some_and(|it| it.before.is_none()) {
                     open.extend(key.owners.references.iter().cloned());
+                }
+                let stayed = reading.is_some_and(|it| {
+                    let (before, after) = (it.before.as_ref(), &it.after[number]);
+                    before.is_some_and(|it| {
+                        let before = &it[number];
+                        before.present && after.present && before.owner == after.owner
+                    })
+                });
+                // A row that stayed with the one row that all of its writers name was that one's.
+                let between = &key.holders.between().references;
+                if !stayed || between.len() > 1 {
+                    open.extend(between.iter().cloned());
                 }
             }
         }
@@ -69,7 +78,9 @@ impl Pass<'_> {
             for key in &mut touch.keys {
                 // A row of which nothing is left, not even the row that it belonged to: nobody can
                 // have looked at it through a row that nobody saw.
-                resolve(&mut Arc::make_mut(key).owners, false);
+                let key = Arc::make_mut(key);
+                resolve(&mut key.owners, false);
+                resolve(key.holders.between_mut(), false);
             }
         }
         Ok(())

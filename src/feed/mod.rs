@@ -31,6 +31,7 @@
 
 mod decide;
 mod follow;
+mod holders;
 mod lanes;
 mod pass;
 mod replay;

@@ -11,6 +11,7 @@
 
 use super::{
     decide::{Happened, Row, belongs},
+    holders::Holders,
     pass::{allowed, columns, readable},
     replays::{Progress, Replays},
     touched::{TouchedKey, Whose, Writers, reason},
@@ -252,7 +253,7 @@ impl Telling<'_> {
         }
         let told_by_rows = concern.meaning == Meaning::Row
             && resource.announce != Announce::Resource
-            && matches!(hint, Hint::Insert | Hint::Update | Hint::Delete)
+            && hint.is_of_a_row()
             && allowed(self.access, resource).is_some_and(|it| readable(resource, it));
         if told_by_rows {
             return Ok(None);
@@ -370,6 +371,7 @@ impl Telling<'_> {
                 actions: it.actions,
                 // Between the two states there were others.
                 writers: Writers::Several,
+                holders: Holders::default(),
             }));
         }
         let asked = Asked::new(resource, keys.iter().map(|it| it.key.as_slice()));

@@ -3,6 +3,7 @@
 //!
 //! Pure. Knows neither what the rows are now nor who is told.
 
+use super::holders::Holders;
 use crate::{
     catalog::{Announce, Oid, Resource},
     postgres::changelog::{Concern, Entry, Hint, Meaning, News, Owner},
@@ -65,6 +66,7 @@ pub(super) struct TouchedKey {
     /// The first entry says that it was inserted.
     pub(super) inserted: bool,
     pub(super) writers: Writers,
+    pub(super) holders: Holders,
 }
 
 /// How many transactions wrote something: between two of them, somebody may have looked.
@@ -249,11 +251,14 @@ impl Touch {
         let action = entry.action.clone().map_or(Actions::None, Actions::One);
         if let Some(place) = self.places.get(key) {
             let known = Arc::make_mut(&mut self.keys[*place]);
+            known.holders.add(entry.xid, &whose, entry.hint);
             known.owners.add(whose);
             known.actions = known.actions.merged(&action);
             known.writers.add(entry.xid);
             return;
         }
+        let mut holders = Holders::default();
+        holders.add(entry.xid, &whose, entry.hint);
         self.places.insert(key.to_vec(), self.keys.len());
         self.keys.push(Arc::new(TouchedKey {
             key: key.to_vec(),
@@ -261,6 +266,7 @@ impl Touch {
             actions: action,
             inserted: entry.hint == Hint::Insert,
             writers: Writers::One(entry.xid),
+            holders,
         }));
     }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     catalog::Access,
-    channel::{Channel, ChannelId, Priority, RequestId},
+    channel::{Channel, ChannelId, Look, Priority, RequestId},
     error::{Error, Kind, Result},
     identity::Identity,
     postgres::Database,
@@ -83,6 +83,11 @@ impl Asynchronous {
             header,
             url_bytes_max,
         }
+    }
+
+    /// A plain answer is about to be read for this identity.
+    pub(super) fn look(&self, identity: &Identity) -> Look {
+        self.requests.look(identity)
     }
 
     /// The name that the caller gave to an asynchronous GET, or that we give it; `None` for a plain

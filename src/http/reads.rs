@@ -103,7 +103,9 @@ pub(super) async fn answer(
     let one = query.call().is_some_and(|it| it.shape() != Shape::Many);
     range::narrow(&mut query, head)?;
     query.counted(preferences.counting());
+    let look = reads.asynchronous.look(identity);
     let listing = reads.database.list(identity, &query).await?;
+    look.showed(listing.position.version);
     let first = query.first();
     let (status, content_range) = range::answered(first, listing.rows, listing.count);
     if let (StatusCode::RANGE_NOT_SATISFIABLE, Some(count)) = (status, listing.count) {
@@ -249,7 +251,9 @@ pub(super) async fn item(
     if media.csv && several {
         return Err(not_as_csv().into());
     }
+    let look = asynchronous.look(&identity);
     let mut item = reads.database.item(&identity, &query).await?;
+    look.showed(item.position.version);
     if query.has_keys() {
         item.body = keys::beside(&reads.database, &identity, &query, &item.body, 1).await?;
     }

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     catalog::Access,
+    channel::Hub,
     config::{Api, Limits, WriteAnswer},
     error::{Error, Kind, Result},
     identity::Identity,
@@ -39,6 +40,7 @@ pub struct Writes {
     profiles: Profiles,
     answer: Answer,
     signals: Arc<Signals>,
+    hub: Arc<Hub>,
     /// Where PostgREST answers something else, its answers are ours.
     pub(super) postgrest: bool,
     /// Whether callers may undo what they do.
@@ -53,12 +55,14 @@ impl Writes {
         database: Database,
         callers: Arc<Callers>,
         signals: Arc<Signals>,
+        hub: Arc<Hub>,
         profiles: Profiles,
         api: &Api,
         limits: &Limits,
     ) -> Self {
         Self {
             database,
+            hub,
             signals,
             callers,
             profiles,
@@ -126,7 +130,11 @@ impl Writes {
         writes: &[Write],
         action: Option<&Action>,
     ) -> Result<Vec<Written>> {
+        let look = self.hub.look(&call.identity);
         let written = self.database.batch(&call.identity, writes, action).await;
+        if let Some(position) = written.iter().flatten().find_map(|it| it.position.as_ref()) {
+            look.showed(position.version);
+        }
         self.take_back(call, action, written)
     }
 
@@ -160,10 +168,14 @@ impl Writes {
         write: Result<Write>,
     ) -> Result<Written> {
         let action = action.as_ref();
+        let look = self.hub.look(&call.identity);
         let written = match write {
             Ok(write) => self.database.write(&call.identity, &write, action).await,
             Err(error) => Err(error),
         };
+        if let Some(position) = written.as_ref().ok().and_then(|it| it.position.as_ref()) {
+            look.showed(position.version);
+        }
         self.take_back(call, action, written)
     }
 }

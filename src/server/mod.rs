@@ -139,6 +139,7 @@ impl Server {
                 database.clone(),
                 callers.clone(),
                 signals.clone(),
+                hub.clone(),
                 profiles,
                 &config.api,
                 &config.limits,

@@ -172,7 +172,7 @@ async fn triggers_that_were_disabled_or_dropped_come_back() {
         expect(
             &database,
             "insert into t values (1, 1); update t set id = 2; truncate t",
-            &["t i {1} 1", "t u {1} 1", "t u {2} 1", "t t"],
+            &["t i {1} 1", "t o {1} 1", "t u {2} 1", "t t"],
         )
         .await;
         keeper.install(&plan).await.unwrap();

@@ -324,6 +324,14 @@ impl Book {
         }
     }
 
+    /// A plain answer: its rows are kept like those of a request.
+    pub(super) fn shown(&mut self, resource: &'static str, version: u64, rows: &Value) {
+        for row in rows.as_array().into_iter().flatten() {
+            self.belongs(row, row);
+            self.apply(resource, key(resource, row), version, Some(row.clone()));
+        }
+    }
+
     fn row(&mut self, event: &Value) {
         let id = text(event, "request_id");
         let version = event["version"].as_u64().unwrap_or(0);

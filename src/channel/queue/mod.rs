@@ -149,13 +149,19 @@ impl Queue {
             ping_due: false,
             registered: position.version,
             epoch,
+            // What plain answers showed before the channel came is not known.
+            shown: Version(position.version.0 + 1),
             sent: position,
-            shown: Version(0),
             delivered: None,
             reader: Reader::new(now),
             phase: Phase::Open,
             heir,
         }
+    }
+
+    /// The reader may have been shown states up to this one, apart from what the channel carries.
+    pub(super) fn has_shown(&mut self, version: Version) {
+        self.shown = self.shown.max(version);
     }
 
     /// Queues a batch; `cursor`: everything up to its end was told to this channel with it.

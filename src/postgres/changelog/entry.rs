@@ -39,6 +39,8 @@ pub enum Hint {
     Update,
     /// A row was deleted.
     Delete,
+    /// A row was updated and has another key or another owner since; this is what it had.
+    Left,
     /// Something changed.
     Anything,
     /// The relation was truncated.
@@ -48,11 +50,20 @@ pub enum Hint {
 }
 
 impl Hint {
+    /// Whether it says of one row what happened to it.
+    pub fn is_of_a_row(self) -> bool {
+        matches!(
+            self,
+            Self::Insert | Self::Update | Self::Delete | Self::Left
+        )
+    }
+
     pub(super) fn of(op: i8) -> Self {
         match op.cast_unsigned() {
             b'i' => Self::Insert,
             b'u' => Self::Update,
             b'd' => Self::Delete,
+            b'o' => Self::Left,
             b't' => Self::Truncate,
             b's' => Self::Shape,
             _ => Self::Anything,

@@ -123,9 +123,9 @@ impl RowLog {
     }
 
     /// The body of the function for statements that update. One entry for each row, and another for
-    /// each that has changed its key or its owner. Most have not, and most statements update one row: a
-    /// comparison of two rows shows that at a third of what sorting both sides of a `union` costs. Of
-    /// several rows it would compare each with each.
+    /// each that has changed its key or its owner, which says what it had. Most have not, and most
+    /// statements update one row: a comparison of two rows shows that at a third of what sorting both
+    /// sides of a `union` costs. Of several rows it would compare each with each.
     pub(super) fn update_body(&self) -> String {
         let (old, new) = (self.rows("old_rows"), self.rows("new_rows"));
         if self.key.is_empty() {
@@ -158,7 +158,7 @@ impl RowLog {
             before = self.texts("old_rows"),
             after = self.texts("new_rows"),
             same = same.join(" and "),
-            moved = self.insert('u', &moved),
+            moved = self.insert('o', &moved),
         );
         self.statement_body("declare\n    logged_rows pg_catalog.int8;\n", &statements)
     }
@@ -179,17 +179,19 @@ end
     pub(super) fn row_body(&self) -> String {
         let old = self.rows("(select old.*) as changed");
         let new = self.rows("(select new.*) as changed");
-        // An update whose key and organization stay is one entry; `union` makes it so.
-        let both = format!("{old}\n        union\n        {new}");
+        // An update whose key and organization stay is one entry.
+        let moved = format!("{old}\n        except\n        {new}");
         let statements = format!(
             "    if tg_op operator(pg_catalog.=) 'UPDATE' then
 {update}
+{moved}
     elsif tg_op operator(pg_catalog.=) 'INSERT' then
 {insert}
     else
 {delete}
     end if;",
-            update = self.insert('u', &both),
+            update = self.insert('u', &new),
+            moved = self.insert('o', &moved),
             insert = self.insert('i', &new),
             delete = self.insert('d', &old),
         );

@@ -87,19 +87,11 @@ fn a_replay_leaves_in_place_what_only_the_feed_can_know() {
 }
 
 #[test]
-fn a_row_that_a_replay_may_have_shown_is_told_to_be_gone() {
-    // It came after 10, was there when the replay looked, at 12, and was gone at 14.
+fn what_a_replay_may_have_shown_is_reset() {
+    // It came after 11, was there when the replay looked, at 12, and was gone at 14.
     let passed = || {
-        let mut builder = BatchBuilder::new(Version(10), at(14));
-        builder.change(Change {
-            resource: "plain".into(),
-            key: "1".into(),
-            op: Op::Delete,
-            version: Version(14),
-            actions: Actions::None,
-            row: None,
-            transient: true,
-        });
+        let mut builder = BatchBuilder::new(Version(11), at(14));
+        builder.transient_reset("plain".into(), "visibility");
         builder.build()
     };
     let since = || Attach {
@@ -127,18 +119,24 @@ fn a_row_that_a_replay_may_have_shown_is_told_to_be_gone() {
         }
         let told = channel.read(10_000, 0);
         assert!(
-            told.iter().any(|it| it.ends_with("change plain")),
+            told.iter().any(|it| it.ends_with("reset plain visibility")),
             "{told:?}"
         );
     }
-    // Nobody looked at a channel without one.
-    let mut channel = channel();
-    channel.attach(None, false);
-    let (bounds, effects) = (&channel.bounds, &mut channel.effects);
-    channel.queue.push(&passed(), 0, true, 0, bounds, effects);
-    let told = channel.read(10_000, 0);
-    assert!(
-        told.iter().all(|it| !it.ends_with("change plain")),
-        "{told:?}"
-    );
+    // Nobody looked at a channel without one, unless at a plain answer.
+    for shown in [None, Some(Version(11)), Some(Version(12))] {
+        let mut channel = channel();
+        channel.attach(None, false);
+        if let Some(version) = shown {
+            channel.queue.has_shown(version);
+        }
+        let (bounds, effects) = (&channel.bounds, &mut channel.effects);
+        channel.queue.push(&passed(), 0, true, 0, bounds, effects);
+        let told = channel.read(10_000, 0);
+        assert_eq!(
+            told.iter().any(|it| it.ends_with("reset plain visibility")),
+            shown == Some(Version(12)),
+            "{told:?}"
+        );
+    }
 }

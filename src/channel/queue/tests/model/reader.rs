@@ -247,14 +247,12 @@ impl World {
             }
             let told = states.iter().rev().find(|it| it.0 <= version);
             let fetched = self.reset_at.get(row.0).copied().unwrap_or(10);
-            if let Some((newest, there)) = told
+            if let Some((newest, _)) = told
                 && *newest > fetched
             {
                 let known = self.store.get(row).copied();
-                let transient = !there && states.len() > 1;
                 assert!(
-                    known.is_some_and(|it| it.0 >= *newest)
-                        || (transient && known.is_none_or(|it| !it.1)),
+                    known.is_some_and(|it| it.0 >= *newest),
                     "{row:?} at {newest} was not told by {version}: {known:?}"
                 );
             }
