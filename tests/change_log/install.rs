@@ -236,3 +236,64 @@ async fn a_login_without_rights_says_so() {
         .await;
     database.finish().await;
 }
+
+#[tokio::test]
+async fn functions_that_no_trigger_calls_go_and_no_writer_waits() {
+    let database = Database::with(
+        "create table t (id int primary key, organization_id int not null);
+         create table gone (id int primary key, organization_id int not null);
+         create table parent (id int primary key, organization_id int not null) partition by list (id);
+         create table two (id int primary key, organization_id int not null)",
+    )
+    .await;
+    let (_server, mut keeper, plan) = logged(&database).await;
+    let functions = "select string_agg(proname, ' ' order by proname) from pg_proc
+        where pronamespace = 'rowcast'::regnamespace";
+    let before = database.value(functions).await;
+    let table = database.value("select 't'::regclass::oid").await;
+    let made = |name: &str| {
+        format!(
+            "create function rowcast.{name}() returns trigger language plpgsql
+                 as 'begin return null; end';"
+        )
+    };
+    // As an earlier version made them, and as one that is used by a trigger of another server's.
+    let unused = [made(&format!("log_{table}")), made("log_row_1")].concat();
+    let used = made("log_insert_2");
+    database
+        .psql(&format!(
+            "{unused} {used}
+             create trigger theirs after insert on two for each statement
+                 execute function rowcast.log_insert_2();
+             drop table gone"
+        ))
+        .await;
+    let writer = database.connect().await;
+    let open = "begin; insert into t values (1, 1); insert into two values (1, 1)";
+    writer.batch_execute(open).await.unwrap();
+    drop(plan);
+    let (plan, _) = keeper.plan().await.unwrap();
+    keeper.install(&plan).await.unwrap();
+    let after = database.value(functions).await;
+    let after: Vec<&str> = after.split(' ').collect();
+    let expected: Vec<&str> = before.split(' ').filter(|it| after.contains(it)).collect();
+    let mut left = after.clone();
+    left.retain(|it| *it != "log_insert_2");
+    assert_eq!(left, expected);
+    assert_eq!(left.len() + 1, after.len());
+    // Those of the table that is gone: for inserts, updates, deletes and single rows.
+    assert_eq!(before.split(' ').count() - left.len(), 4);
+    writer.batch_execute("commit").await.unwrap();
+    database.execute("drop trigger theirs on two").await;
+    keeper.install(&plan).await.unwrap();
+    assert_eq!(database.value(functions).await, left.join(" "));
+    entries(&database).await;
+    expect(
+        &database,
+        "update t set id = 2; delete from t",
+        &["t o {1} 1", "t u {2} 1", "t d {2} 1"],
+    )
+    .await;
+    drop(writer);
+    database.finish().await;
+}

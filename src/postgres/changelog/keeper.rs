@@ -168,6 +168,7 @@ impl Keeper {
         let waiting = "other transactions hold it locked";
         reasons.extend(open.iter().map(|it| (it.relation, waiting.to_owned())));
         progress.unlogged = reasons;
+        triggers::sweep(&self.connection, &plan.logged).await?;
         self.note(plan).await?;
         self.database.follow(Following {
             plan: plan.clone(),

@@ -17,6 +17,7 @@ use std::time::Duration;
 use tokio_postgres::{Client, error::SqlState};
 
 const INSTALLED: &str = include_str!("../../../sql/feed/installed.sql");
+const UNUSED: &str = include_str!("../../../sql/feed/unused.sql");
 const FUNCTIONS: &str = include_str!("../../../sql/feed/functions.sql");
 
 /// What became of an installation.
@@ -75,6 +76,41 @@ fn outcome_of(error: tokio_postgres::Error) -> Result<Outcome> {
         Some("42" | "55" | "0A") => Ok(Outcome::Refused(refusal.message().to_owned())),
         _ => Err(fault::fault(error, fault::Speech::Open)),
     }
+}
+
+/// Drops the functions of ours that no trigger calls, other than those of `logged`: of tables that are gone,
+/// and of earlier versions of rowcast. Nobody who writes waits for it, since calling a function takes no
+/// lock on it.
+///
+/// # Errors
+/// `DatabaseUnavailable`, or as PostgreSQL says.
+pub(in crate::postgres) async fn sweep(client: &Client, logged: &[Logged]) -> Result<()> {
+    let wanted = logged.iter().flat_map(Logged::functions);
+    let wanted: Vec<String> = wanted.map(|it| it.name).collect();
+    let unused = client.query(UNUSED, &[&wanted]).await.map_err(refused)?;
+    if unused.is_empty() {
+        return Ok(());
+    }
+    client.batch_execute("begin").await.map_err(refused)?;
+    let dropped = async {
+        client
+            .execute("select pg_advisory_xact_lock($1)", &[&LOCK])
+            .await?;
+        // Whoever had the lock may have come to need some of them.
+        for row in client.query(UNUSED, &[&wanted]).await? {
+            let drop = format!("drop function {}", row.get::<_, &str>("function"));
+            client.batch_execute(&drop).await?;
+        }
+        client.batch_execute("commit").await
+    };
+    if let Err(error) = dropped.await {
+        client
+            .batch_execute("rollback")
+            .await
+            .map_err(fault::unavailable)?;
+        tracing::warn!(%error, "functions that are not used any more stay");
+    }
+    Ok(())
 }
 
 async fn install_in(

@@ -19,7 +19,7 @@ mod install;
 mod text;
 mod uninstall;
 
-pub(super) use install::{Outcome, install};
+pub(super) use install::{Outcome, install, sweep};
 pub(super) use text::{LoggedColumn, LoggedOwner, RowLog};
 pub(super) use uninstall::uninstall;
 
