@@ -1,4 +1,17 @@
 -- Tables and views of the schemas $1, in the order of the schemas.
+--
+-- Rights are given by giving a role that has them: what each role was given to, at any distance.
+with recursive given (role, member, edge) as (
+    select m.roleid, m.member, pg_catalog.hash_record_extended(row(m.*), 0)
+    from pg_catalog.pg_auth_members as m
+    union
+    select g.role, m.member, pg_catalog.hash_record_extended(row(m.*), 0)
+    from given as g
+    join pg_catalog.pg_auth_members as m on m.roleid = g.member
+),
+roles (role, members) as (
+    select role, pg_catalog.sum(edge) from given group by role
+)
 select
     c.oid,
     n.nspname::text as schema,
@@ -20,6 +33,17 @@ select
         select pg_catalog.string_agg(pg_catalog.concat(a.attnum, a.attacl), ' ' order by a.attnum)
         from pg_catalog.pg_attribute as a
         where a.attrelid = c.oid and a.attacl is not null
+    ), (
+        select pg_catalog.sum(r.members)
+        from pg_catalog.aclexplode(c.relacl) as a
+        join roles as r on r.role = a.grantee
+    ), (
+        select pg_catalog.sum(r.members)
+        from pg_catalog.pg_attribute as t, pg_catalog.aclexplode(t.attacl) as a, roles as r
+        where t.attrelid = c.oid and t.attacl is not null and r.role = a.grantee
+    ), (
+        -- pg_read_all_data and pg_write_all_data have rights on everything.
+        select pg_catalog.sum(r.members) from roles as r where r.role in (c.relowner, 6181, 6182)
     )), 0) as rights,
     (
         select e.extname::text

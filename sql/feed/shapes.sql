@@ -20,23 +20,54 @@ with recursive tracked (relation) as (
     from tracked t
     join pg_inherits i on i.inhparent = t.relation
 ),
+-- Rights are given by giving a role that has them. What each role was given to, at any distance: looked
+-- up by role and by list of rights, of which there are few, and not by relation.
+given (role, member, edge) as (
+    select m.roleid, m.member, hash_record_extended(row(m.*), 0)
+    from pg_auth_members m
+    union
+    select g.role, m.member, hash_record_extended(row(m.*), 0)
+    from given g
+    join pg_auth_members m on m.roleid = g.member
+),
+roles (role, members) as (
+    select role, bit_xor(edge) from given group by role
+),
+acls (acl, members) as (
+    select l.acl, sum(r.members)
+    from (
+        select c.relacl from tracked t join pg_class c on c.oid = t.relation
+        where c.relacl is not null
+        union
+        select a.attacl from tracked t join pg_attribute a on a.attrelid = t.relation
+        where a.attacl is not null
+    ) l (acl), aclexplode(l.acl) a
+    join roles r on r.role = a.grantee
+    group by l.acl
+),
 parts (relation, part) as (
     select c.oid, hash_record_extended(row(
         1, c.relname, c.relnamespace, c.relkind, c.relowner, c.relrowsecurity,
-        c.relforcerowsecurity, c.relispartition, c.relacl, c.reloptions), 0)
+        c.relforcerowsecurity, c.relispartition, c.relacl, c.reloptions, l.members, o.members,
+        -- pg_read_all_data and pg_write_all_data have rights on everything.
+        (select sum(r.members) from roles r where r.role in (6181, 6182))), 0)
     from tracked t join pg_class c on c.oid = t.relation
+    left join acls l on l.acl = c.relacl
+    left join roles o on o.role = c.relowner
     union all
     select a.attrelid, hash_record_extended(row(
         2, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attisdropped,
-        a.attidentity, a.attgenerated, a.atthasdef, a.attacl), 0)
+        a.attidentity, a.attgenerated, a.atthasdef, a.attacl, l.members), 0)
     from tracked t join pg_attribute a on a.attrelid = t.relation and a.attnum > 0
+    left join acls l on l.acl = a.attacl
     union all
     select g.tgrelid, hash_record_extended(row(3, g.oid, g.tgname, g.tgenabled, g.xmin), 0)
     from tracked t join pg_trigger g on g.tgrelid = t.relation
     join pg_proc f on f.oid = g.tgfoid
     where f.pronamespace = 'rowcast'::regnamespace
     union all
-    select p.polrelid, hash_record_extended(row(4, p.oid, p.xmin), 0)
+    select p.polrelid, hash_record_extended(row(
+        4, p.oid, p.xmin, (select sum(r.members) from roles r where r.role = any (p.polroles))), 0)
     from tracked t join pg_policy p on p.polrelid = t.relation
     union all
     -- What the policies call.
@@ -62,7 +93,8 @@ parts (relation, part) as (
     select r.ev_class, hash_record_extended(row(9, r.oid, r.xmin), 0)
     from tracked t join pg_rewrite r on r.ev_class = t.relation
     union all
-    select 0, hash_record_extended(row(10, m.roleid, m.member), 0) from pg_auth_members m
+    -- Who may become whom, and what policies ask.
+    select 0, hash_record_extended(row(10, m.*), 0) from pg_auth_members m
     union all
     select 0, hash_record_extended(row(11, r.oid, r.rolname, r.rolsuper, r.rolbypassrls, r.rolinherit), 0) from pg_roles r
     union all

@@ -274,3 +274,40 @@ async fn whoever_fetched_by_the_old_catalog_is_reset_again() {
     );
     world.finish().await;
 }
+
+#[tokio::test]
+async fn rights_that_come_and_go_with_another_role_are_followed() {
+    let world = World::new(
+        "create table t (id int primary key, organization_id int not null, v int, secret int default 7);
+         do $$ begin create role feed_worker; exception when duplicate_object or unique_violation then null; end $$;
+         do $$ begin create role feed_staff; exception when duplicate_object or unique_violation then null; end $$;
+         do $$ begin create role feed_board; exception when duplicate_object or unique_violation then null; end $$;
+         grant feed_worker to current_user; grant feed_staff to feed_worker;
+         grant select (id, organization_id, v) on t to feed_worker; grant select on t to feed_board",
+    )
+    .await;
+    let mut one = world.listener("1", "7", "feed_worker");
+    let mut two = world.listener("2", "7", "feed_worker");
+    world.psql("insert into t values (1, 1, 0)").await;
+    let row = r#"insert t 1 {"id":1,"organization_id":1,"v":0}"#;
+    assert_eq!(one.heard().await, [row]);
+    assert_eq!(two.heard().await, [""; 0]);
+    // Through a role between the two.
+    for (sql, expected) in [
+        (
+            "grant feed_board to feed_staff",
+            r#"update t 1 {"id":1,"organization_id":1,"secret":7,"v":1}"#,
+        ),
+        (
+            "revoke feed_board from feed_staff",
+            r#"update t 1 {"id":1,"organization_id":1,"v":1}"#,
+        ),
+    ] {
+        until_reset(&world, &mut one, sql, "t").await;
+        world.psql("update t set v = 1").await;
+        assert_eq!(one.heard().await, [expected], "{sql}");
+        let told = two.heard().await;
+        assert!(told.iter().all(|it| it == "reset t schema"), "{told:?}");
+    }
+    world.finish().await;
+}
