@@ -75,7 +75,12 @@ impl Token {
             Some(secret) => Ok(secret.clone()),
             None => match dev::kept_secret(&self.data_dir)? {
                 Some(secret) => Ok(secret),
-                None => config.jwt_secret().cloned(),
+                None => config.jwt_secret().cloned().map_err(|error| {
+                    error.with_hint(format!(
+                        "for a server that `rowcast dev` started, give its --data-dir ({} has none)",
+                        self.data_dir.display()
+                    ))
+                }),
             },
         }
     }

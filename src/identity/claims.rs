@@ -38,11 +38,11 @@ impl Claims {
             }
             Some(_) => Err(Error::new(
                 Kind::ClaimMissing,
-                format!("the claim `{name}` must be text or a whole number, and not empty"),
+                format!("The claim `{name}` must be text or a whole number, and not empty."),
             )),
             None => Err(Error::new(
                 Kind::ClaimMissing,
-                format!("the token has no claim `{name}`"),
+                format!("The token has no claim `{name}`."),
             )),
         }
     }
@@ -68,7 +68,7 @@ impl Claims {
             };
             Error::new(
                 Kind::ClaimMissing,
-                format!("the claim `{name}` must be {expected}, as organizations are here"),
+                format!("The claim `{name}` must be {expected}, as organizations are here."),
             )
         })
     }
@@ -80,7 +80,7 @@ impl Claims {
             Some(Value::String(text)) if is_name(text) => Ok(Some(text.as_str().into())),
             Some(_) => Err(Error::new(
                 Kind::ClaimMissing,
-                format!("the claim `{name}` must be text, and not empty"),
+                format!("The claim `{name}` must be text, and not empty."),
             )),
         }
     }
@@ -93,7 +93,7 @@ impl Claims {
                 Some(seconds) => Ok(Some(seconds)),
                 None => Err(Error::new(
                     Kind::TokenInvalid,
-                    format!("the claim `{name}` must be a number of seconds since 1970"),
+                    format!("The claim `{name}` must be a number of seconds since 1970."),
                 )),
             },
         }

@@ -117,7 +117,7 @@ fn claims_that_are_missing_or_of_another_type_are_refused() {
 #[test]
 fn the_refusal_names_the_claim() {
     let error = verify(&sign(&json!({"sub": "7"}))).unwrap_err();
-    assert_eq!(error.detail(), "the token has no claim `org`");
+    assert_eq!(error.detail(), "The token has no claim `org`.");
 }
 
 #[test]

@@ -113,7 +113,7 @@ impl Verifier {
             }),
             None => Err(Error::new(
                 Kind::TokenMissing,
-                "send a token as `Authorization: Bearer <token>`",
+                "Send a token as `Authorization: Bearer <token>`.",
             )),
         }
     }
@@ -124,7 +124,7 @@ impl Verifier {
         if let Some(audience) = &self.audience
             && !claims.is_for(audience)
         {
-            return Err(invalid("the token is meant for another audience"));
+            return Err(invalid("The token is meant for another audience."));
         }
         let organization = match self.tenancy {
             TenancyMode::Single => OrganizationId::single(),
@@ -149,13 +149,13 @@ impl Verifier {
     /// The claims of a token whose signature holds.
     fn authentic(&self, token: &str) -> Result<Claims> {
         if token.len() > TOKEN_BYTES_MAX {
-            return Err(invalid("the token is too long"));
+            return Err(invalid("The token is too long."));
         }
         let header = jsonwebtoken::decode_header(token).map_err(refused)?;
         // Extensions that must be understood and are not (RFC 7515, section 4.1.11).
         if header.crit.is_some() {
             return Err(invalid(
-                "the token needs extensions that are not known here",
+                "The token needs extensions that are not known here.",
             ));
         }
         let mut validation = Validation::new(Algorithm::HS256);
@@ -175,13 +175,13 @@ impl Verifier {
     fn times(&self, claims: &Claims, now_s: u64) -> Result<Option<u64>> {
         let (now, leeway) = (now_s as f64, self.leeway_s as f64);
         if claims.time("nbf")?.is_some_and(|from| now + leeway < from) {
-            return Err(invalid("the token is not valid yet"));
+            return Err(invalid("The token is not valid yet."));
         }
         let Some(until) = claims.time("exp")?.map(|exp| exp + leeway) else {
             return Ok(None);
         };
         if now >= until {
-            return Err(Error::new(Kind::TokenExpired, "the token's time is over"));
+            return Err(Error::new(Kind::TokenExpired, "The token's time is over."));
         }
         // Seconds beyond any calendar saturate, which is as good as never.
         Ok(Some(until as u64))
@@ -209,11 +209,11 @@ fn invalid(detail: &'static str) -> Error {
 /// What the caller learns of a refused token: enough for whoever made it, nothing for a forger.
 fn refused(error: jsonwebtoken::errors::Error) -> Error {
     let detail = match error.kind() {
-        ErrorKind::InvalidSignature => "the signature does not hold",
+        ErrorKind::InvalidSignature => "The token's signature does not hold.",
         ErrorKind::InvalidAlgorithm
         | ErrorKind::InvalidAlgorithmName
-        | ErrorKind::UnsupportedAlgorithm => "the algorithm is not accepted here",
-        _ => "this is not a JSON Web Token",
+        | ErrorKind::UnsupportedAlgorithm => "The token's algorithm is not accepted here.",
+        _ => "This is not a JSON Web Token.",
     };
     invalid(detail).with_source(error)
 }

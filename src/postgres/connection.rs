@@ -9,7 +9,11 @@ use crate::{
 };
 use deadpool_postgres::ClientWrapper;
 use std::{ops::Deref, str::FromStr, time::Duration};
-use tokio_postgres::{Client, NoTls, Statement, config::SslMode, types::Type};
+use tokio_postgres::{
+    Client, NoTls, Statement,
+    config::{Host, SslMode},
+    types::Type,
+};
 
 /// The oldest version that has everything we use (`security_invoker` views, `merge`).
 const VERSION_MIN: i32 = 150_000;
@@ -91,7 +95,7 @@ impl Address {
                 .config
                 .connect(NoTls)
                 .await
-                .map_err(fault::unavailable)?;
+                .map_err(|error| self.unreachable().with_source(error))?;
             let driver = tokio::spawn(async move {
                 if let Err(error) = driver.await {
                     tracing::debug!(%error, "a connection to PostgreSQL ended");
@@ -109,11 +113,34 @@ impl Address {
         tokio::time::timeout(self.connect_timeout, opening)
             .await
             .unwrap_or_else(|_| {
-                Err(Error::new(
-                    Kind::DatabaseUnavailable,
-                    "connecting to PostgreSQL took too long",
-                ))
+                let limit = Error::internal("it took longer than `database.connect_timeout_ms`");
+                Err(self.unreachable().with_source(limit))
             })
+    }
+
+    /// Says where PostgreSQL was looked for, for the log: what is wrong is mostly one of these.
+    fn unreachable(&self) -> Error {
+        let ports = self.config.get_ports();
+        let hosts = self.config.get_hosts().iter().enumerate();
+        let hosts = hosts.map(|(place, host)| {
+            let port = ports.get(place).or(ports.first()).unwrap_or(&5432);
+            match host {
+                Host::Tcp(name) => format!("{name}:{port}"),
+                Host::Unix(folder) => format!("{}, port {port}", folder.display()),
+            }
+        });
+        let hosts: Vec<String> = hosts.collect();
+        let named = [
+            ("database", self.config.get_dbname()),
+            ("user", self.config.get_user()),
+        ];
+        let mut detail = format!("cannot connect to PostgreSQL at {}", hosts.join(" or "));
+        for (what, name) in named {
+            if let Some(name) = name {
+                detail.push_str(&format!(", {what} {name:?}"));
+            }
+        }
+        Error::new(Kind::DatabaseUnavailable, detail)
     }
 
     async fn prepare(&self, client: &Client) -> Result<Facts> {

@@ -59,6 +59,7 @@ impl Command {
 
     fn read(text: &str) -> serde_json::Result<Self> {
         #[derive(Deserialize)]
+        #[serde(expecting = "an object with a `type`")]
         struct Tag<'a> {
             #[serde(rename = "type", borrow)]
             tag: Option<Cow<'a, str>>,
@@ -183,6 +184,7 @@ fn malformed(cause: impl std::fmt::Display) -> Error {
         Kind::CommandMalformed,
         format!("The command cannot be read: {cause}."),
     )
+    .with_hint("A command is a JSON object, such as {\"type\":\"ack\",\"sequence\":91}.")
 }
 
 #[cfg(test)]
