@@ -1,9 +1,8 @@
 //! Changes as they arrive on each transport, whoever made them.
 
 use crate::{
-    http_limits::until,
     http_routes::TABLES,
-    support::{Channel, Client, Database, TestServer, Transport},
+    support::{Channel, Client, Database, TestServer, Transport, until},
 };
 use serde_json::json;
 use std::time::Duration;
@@ -171,7 +170,7 @@ async fn a_request_that_waited_through_a_change_of_the_schema_tells_no_outdated_
         call.header("channel-id", "tab-WebSocket").expect(202).await;
     };
     start("/stuck", "holds").await;
-    until("the one connection is taken", || {
+    until("the one connection is taken", async || {
         server.running.stats().database.streams_busy == 1
     })
     .await;
@@ -185,11 +184,10 @@ async fn a_request_that_waited_through_a_change_of_the_schema_tells_no_outdated_
     assert!(before.iter().all(|it| it["type"] == "ping"), "{before:?}");
     assert_eq!(reset["resource"], "tickets");
     // Until requests are answered by the new shape.
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
-    while client.get("/tickets/1").expect(200).await.json()["colour"] != "red" {
-        assert!(tokio::time::Instant::now() < deadline, "no new catalog");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until("there is a new catalog", async || {
+        client.get("/tickets/1").expect(200).await.json()["colour"] == "red"
+    })
+    .await;
     let cancel = client.request("DELETE", "/requests/holds?channel=tab-WebSocket");
     cancel.expect(204).await;
     let mut ends = Vec::new();

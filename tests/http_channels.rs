@@ -2,7 +2,9 @@
 
 use crate::{
     http_routes::TABLES,
-    support::{Channel, Client, Database, TestServer, Transport, server::SECRET, token_of},
+    support::{
+        Channel, Client, Database, SOON, TestServer, Transport, server::SECRET, soon, token_of,
+    },
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -259,11 +261,10 @@ async fn a_client_that_goes_away_is_detached_at_once() {
 }
 
 async fn detached(server: &TestServer, transport: Transport) {
-    let deadline = Instant::now() + Duration::from_secs(2);
-    while server.running.stats().channels.attachments > 0 {
-        assert!(Instant::now() < deadline, "{transport:?} is still attached");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    soon(&format!("{transport:?} is detached"), async || {
+        server.running.stats().channels.attachments == 0
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -430,10 +431,7 @@ async fn a_shutdown_tells_every_reader_to_come_back() {
     }
     let began = Instant::now();
     server.finish().await;
-    assert!(
-        began.elapsed() < Duration::from_secs(8),
-        "no reader is waited for in vain"
-    );
+    assert!(began.elapsed() < SOON, "no reader is waited for in vain");
     for mut channel in channels {
         let close = last(&mut channel).await;
         assert_eq!(close["code"], 4100, "{:?}", channel.transport);

@@ -2,7 +2,7 @@
 
 use crate::{
     http_routes::TABLES,
-    support::{Database, TestServer},
+    support::{Database, SOON, TestServer, soon, until},
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
@@ -10,7 +10,6 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -217,14 +216,10 @@ async fn http_2_is_spoken_with_who_begins_in_it() {
     }
     assert_eq!(get("/nothing", "*/*").await.status(), 404);
     drop(events);
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
-    while server.running.stats().channels.attachments > 0 {
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "a reset stream detaches its reader"
-        );
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("a reset stream detaches its reader", async || {
+        server.running.stats().channels.attachments == 0
+    })
+    .await;
     drop(http2);
     server.finish().await;
 }
@@ -263,14 +258,10 @@ async fn connections_beyond_the_limit_are_told_so() {
         "and it is closed"
     );
     drop(socket);
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
-    while server.running.stats().connections > 1 {
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "the socket gives its place back"
-        );
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("the socket gives its place back", async || {
+        server.running.stats().connections <= 1
+    })
+    .await;
     assert!(ask().await.1.starts_with("HTTP/1.1 200 "));
     drop(first);
     server.finish().await;
@@ -298,9 +289,10 @@ async fn requests_beyond_the_limit_are_refused_and_readers_do_not_count() {
     let busy: Vec<_> = (0..2)
         .map(|_| tokio::spawn(client.get("/slow?limit=1").send()))
         .collect();
-    while server.running.stats().database.plain_busy < 2 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    until("both run", async || {
+        server.running.stats().database.plain_busy == 2
+    })
+    .await;
     let refused = client.get("/tickets").expect(503).await;
     assert_eq!(refused.problem()["type"], "overloaded");
     assert_eq!(refused.header("retry-after"), "1");
@@ -321,19 +313,16 @@ async fn a_client_that_goes_away_frees_its_statement() {
         TestServer::start(Database::with(&format!("{TABLES};{stuck}")).await, |_| ()).await;
     let client = server.client(1, 1);
     let call = tokio::spawn(client.get("/stuck").send());
-    while server.running.stats().database.plain_busy == 0 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    until("it runs", async || {
+        server.running.stats().database.plain_busy > 0
+    })
+    .await;
     call.abort();
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
-    loop {
+    soon("its statement is cancelled", async || {
         let stats = server.running.stats().database;
-        if stats.plain_busy == 0 && stats.cancelling == 0 {
-            break;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "{stats:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+        stats.plain_busy == 0 && stats.cancelling == 0
+    })
+    .await;
     server.finish().await;
 }
 
@@ -360,13 +349,14 @@ async fn a_shutdown_lets_answers_end_and_cuts_what_takes_too_long() {
         );
         crate::http_routes::raw(&stuck, url.as_bytes()).await
     });
-    while server.running.stats().database.plain_busy < 2 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    until("both run", async || {
+        server.running.stats().database.plain_busy == 2
+    })
+    .await;
     let began = tokio::time::Instant::now();
     let address = client.address;
     server.finish().await;
-    assert!(began.elapsed() < Duration::from_secs(8));
+    assert!(began.elapsed() < SOON);
     assert_eq!(slow.await.unwrap().status, 200, "it had the time to end");
     assert_eq!(stuck.await.unwrap(), "", "it had not");
     assert!(

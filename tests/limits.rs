@@ -5,12 +5,11 @@ mod bad_input;
 mod neighbours;
 mod slow_readers;
 
-use crate::http_limits::{attached, until};
-use crate::support::{Channel, Client, Database, TestServer, Transport};
+use crate::http_limits::attached;
+use crate::support::{Channel, Client, Database, TestServer, Transport, soon, until};
 use rowcast::config::Config;
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Two organizations; `marks` is written to say that all before it has been announced; the rows of
 /// `wide` are more than the kernel's buffers hold.
@@ -121,16 +120,17 @@ async fn events_are_kept_for_their_time_and_ids_are_free_afterwards() {
     };
     ask().expect(202).await;
     channel.until("done").await;
-    let deadline = Instant::now() + Duration::from_secs(10);
     let mut refused = 0;
-    while ask().send().await.status != 202 {
-        refused += 1;
-        assert!(Instant::now() < deadline, "the id is never free");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    soon("the id is free", async || {
+        let is_free = ask().send().await.status == 202;
+        refused += u32::from(!is_free);
+        is_free
+    })
+    .await;
     assert!(refused > 0, "not before its time");
     channel.until("done").await;
     drop(channel);
+    // For longer than events are kept.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let path = format!("/channels/tab-1?wait=0&after={start}");
     let late = client.get(&path).expect(200).await.json();
@@ -181,7 +181,7 @@ async fn a_write_that_waits_for_a_lock_too_long_ends() {
         assert_eq!(problem["type"], "statement-timeout");
         assert_eq!(problem["retryable"], true);
     }
-    until("no connection is held", || {
+    until("no connection is held", async || {
         let stats = server.running.stats().database;
         stats.plain_busy + stats.cancelling == 0
     })
@@ -208,7 +208,7 @@ async fn without_a_free_connection_the_caller_is_told_when_to_come_again() {
     blocker.batch_execute(lock).await.unwrap();
     let call = client.patch("/tickets/1001", json!({"subject": "mine"}));
     let waiting = tokio::spawn(call.send());
-    until("the connection is taken", || {
+    until("the connection is taken", async || {
         server.running.stats().database.plain_busy == 1
     })
     .await;

@@ -5,7 +5,6 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::{Duration, Instant},
 };
 
 use nix::{
@@ -17,6 +16,8 @@ use rowcast::{
     postgres::local::{LocalServer, Options, Profile},
 };
 use tokio_postgres::NoTls;
+
+use crate::support::until;
 
 /// A folder that the server's user can get to, also when we are root.
 fn folder() -> tempfile::TempDir {
@@ -46,19 +47,6 @@ async fn ask(server: &LocalServer, database: &str, sql: &str) -> String {
 fn server_pid(data: &Path) -> Pid {
     let text = fs::read_to_string(data.join("postmaster.pid")).expect("a running server");
     Pid::from_raw(text.lines().next().unwrap().parse().unwrap())
-}
-
-/// Waits for what another process does.
-#[track_caller]
-fn until(is_so: impl Fn() -> bool) -> impl Future<Output = ()> {
-    let place = std::panic::Location::caller();
-    async move {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while !is_so() {
-            assert!(Instant::now() < deadline, "in vain, at {place}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
 }
 
 #[tokio::test]
@@ -213,7 +201,7 @@ async fn kill_an_owner(folder: &Path, is_throwaway: bool) -> Pid {
         owner.env("ROWCAST_TEST_THROWAWAY", "yes");
     }
     let mut owner = owner.spawn().unwrap();
-    until(|| folder.join("up").exists()).await;
+    until("it is up", async || folder.join("up").exists()).await;
     let server = server_pid(&folder.join("postgres"));
     kill(Pid::from_raw(owner.id().cast_signed()), Signal::SIGKILL).unwrap();
     owner.wait().unwrap();
@@ -227,7 +215,7 @@ async fn a_throwaway_server_of_a_killed_owner_leaves_nothing() {
     kill_an_owner(&inside, true).await;
     // Its parent is not the server's user's, so that the emptied folder itself may stay.
     let is_gone = || fs::read_dir(&inside).is_ok_and(|mut it| it.next().is_none());
-    until(|| !inside.exists() || is_gone()).await;
+    until("it ends", async || !inside.exists() || is_gone()).await;
 }
 
 #[tokio::test]
@@ -235,7 +223,10 @@ async fn the_server_ends_with_a_killed_owner_and_an_orphan_is_replaced() {
     let folder = folder();
     let data = folder.path().join("postgres");
     let killed = kill_an_owner(folder.path(), false).await;
-    until(|| !data.join("postmaster.pid").exists()).await;
+    until("PostgreSQL has ended", async || {
+        !data.join("postmaster.pid").exists()
+    })
+    .await;
 
     // A server that nobody owns, as when the watchdog was killed as well.
     let server = start(folder.path()).await.unwrap();
@@ -257,7 +248,10 @@ async fn the_server_ends_with_a_killed_owner_and_an_orphan_is_replaced() {
         .spawn()
         .unwrap();
     let lock_file = data.join("postmaster.pid");
-    until(|| fs::read_to_string(&lock_file).is_ok_and(|it| it.contains("ready"))).await;
+    until("it is ready", async || {
+        fs::read_to_string(&lock_file).is_ok_and(|it| it.contains("ready"))
+    })
+    .await;
     let server = start(folder.path()).await.unwrap();
     assert!(
         orphaned.try_wait().unwrap().is_some(),

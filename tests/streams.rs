@@ -19,6 +19,19 @@ const SLOW: &str =
     create view crawling as select id, organization_id, crawl(pace) as trail from snails;
     grant select on snails, crawling to zoo_keeper";
 
+/// Sees that something takes no more than a moment: once in five tries, since the machine may have
+/// something else to do.
+async fn at_once(mut took: impl AsyncFnMut() -> Duration) {
+    let mut shortest = Duration::MAX;
+    for _ in 0..5 {
+        shortest = shortest.min(took().await);
+        if shortest < Duration::from_millis(100) {
+            return;
+        }
+    }
+    panic!("{shortest:?}");
+}
+
 /// Waits until PostgreSQL runs no statement on this database but the question itself.
 async fn until_quiet(zoo: &Zoo) -> Duration {
     let start = Instant::now();
@@ -34,7 +47,7 @@ async fn until_quiet(zoo: &Zoo) -> Duration {
             return start.elapsed();
         }
         assert!(
-            start.elapsed() < Duration::from_secs(10),
+            start.elapsed() < crate::support::SOON,
             "{running} statements run on"
         );
     }
@@ -46,23 +59,25 @@ async fn a_dropped_stream_ends_in_postgresql_at_once() {
     let who = keeper(1);
     let query = zoo.query(&who, "crawling", "").await.unwrap();
     for stalled in [false, true] {
-        let mut stream = zoo.database.stream(&who, &query).await.unwrap();
-        let mut out = RowBuffer::default();
-        assert!(stream.next(&mut out).await.unwrap() > 0);
-        if !stalled {
-            // Reads on until it waits for the row that takes an hour. PostgreSQL keeps what does not
-            // fill a packet.
-            let patience = Duration::from_millis(200);
-            while tokio::time::timeout(patience, stream.next(&mut out))
-                .await
-                .is_ok()
-            {}
-            assert!(out.ends.len() > 19_000);
-        }
-        assert_eq!(zoo.database.connections().streams_busy, 1);
-        drop(stream);
-        let took = until_quiet(&zoo).await;
-        assert!(took < Duration::from_millis(100), "{took:?}");
+        at_once(async || {
+            let mut stream = zoo.database.stream(&who, &query).await.unwrap();
+            let mut out = RowBuffer::default();
+            assert!(stream.next(&mut out).await.unwrap() > 0);
+            if !stalled {
+                // Reads on until it waits for the row that takes an hour. PostgreSQL keeps what does not
+                // fill a packet.
+                let patience = Duration::from_millis(200);
+                while tokio::time::timeout(patience, stream.next(&mut out))
+                    .await
+                    .is_ok()
+                {}
+                assert!(out.ends.len() > 19_000);
+            }
+            assert_eq!(zoo.database.connections().streams_busy, 1);
+            drop(stream);
+            until_quiet(&zoo).await
+        })
+        .await;
     }
     zoo.close().await;
 }
@@ -72,14 +87,13 @@ async fn a_dropped_call_ends_in_postgresql_too() {
     let zoo = Zoo::with(SLOW, |_| ()).await;
     let who = keeper(1);
     let query = zoo.query(&who, "crawling", "").await.unwrap();
-    let call = zoo.database.list(&who, &query);
-    assert!(
-        tokio::time::timeout(Duration::from_millis(300), call)
-            .await
-            .is_err()
-    );
-    let took = until_quiet(&zoo).await;
-    assert!(took < Duration::from_millis(100), "{took:?}");
+    at_once(async || {
+        let call = zoo.database.list(&who, &query);
+        let given_up = tokio::time::timeout(Duration::from_millis(300), call).await;
+        assert!(given_up.is_err());
+        until_quiet(&zoo).await
+    })
+    .await;
     zoo.close().await;
 }
 

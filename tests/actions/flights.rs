@@ -1,20 +1,18 @@
 //! The same action asked for while it is being carried out, here or on another server.
 
 use super::*;
-use crate::support::{Client, server::SECRET, token_of};
+use crate::support::{Client, server::SECRET, token_of, until};
 use serde_json::json;
-use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// Waits until so many statements of rowcast's wait for a lock.
 async fn blocked(database: &Database, count: usize) {
     let waiting = "select count(*) from pg_stat_activity
         where datname = current_database() and application_name = 'rowcast' and wait_event_type = 'Lock'";
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-    while database.value(waiting).await != count.to_string() {
-        assert!(tokio::time::Instant::now() < deadline, "nothing waits");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("so many wait", async || {
+        database.value(waiting).await == count.to_string()
+    })
+    .await;
 }
 
 #[tokio::test]

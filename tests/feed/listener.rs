@@ -125,15 +125,7 @@ impl World {
         self.hub.clear();
         self.server.close().await;
         drop(self.server);
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            let left = crate::support::cluster::connections(&self.database).await;
-            if left.is_empty() {
-                break;
-            }
-            assert!(tokio::time::Instant::now() < deadline, "left: {left:?}");
-            tokio::task::yield_now().await;
-        }
+        crate::support::cluster::until_left(&self.database).await;
         self.database.finish().await;
     }
 }

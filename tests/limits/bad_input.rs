@@ -1,7 +1,10 @@
 //! Input that no client should send: each is refused in its own words, and nothing is left behind.
 
-use super::{attached, server, until};
-use crate::{http_routes::raw, support::Transport};
+use super::{attached, server};
+use crate::{
+    http_routes::raw,
+    support::{Transport, until},
+};
 use serde_json::{Value, json};
 
 /// Words that only our own insides know.
@@ -140,7 +143,7 @@ async fn queries_that_make_no_sense_are_problems() {
     }
     assert_eq!(wrong, Vec::<String>::new());
     // Whatever was asked left nothing running, and nothing with anybody else.
-    until("nothing is held", || {
+    until("nothing is held", async || {
         let stats = server.running.stats();
         stats.requests == 0 && stats.database.plain_busy + stats.database.streams_busy == 0
     })

@@ -1,8 +1,8 @@
 //! What slow and frozen readers cost the others of their organization, and what they are told when
 //! they come back.
 
-use super::{attached, mark, server, until, until_mark};
-use crate::support::{Channel, TestServer, Transport};
+use super::{attached, mark, server, until_mark};
+use crate::support::{Channel, TestServer, Transport, until};
 use serde_json::{Value, json};
 use std::{collections::HashSet, time::Duration};
 use tokio::{io::AsyncReadExt, net::TcpStream, time::Instant};
@@ -42,7 +42,7 @@ async fn reads_little(server: &TestServer, user: i64, bytes: usize) -> tokio::ta
     tokio::io::AsyncWriteExt::write_all(&mut socket, request.as_bytes())
         .await
         .unwrap();
-    until("it is attached", || {
+    until("it is attached", async || {
         server.running.stats().sockets > sockets
     })
     .await;
@@ -84,7 +84,7 @@ async fn slow_and_frozen_readers_do_not_double_the_delay_of_others() {
         for reader in &slow {
             reader.abort();
         }
-        until("they have gone", || {
+        until("they have gone", async || {
             server.running.stats().sockets == sockets
         })
         .await;

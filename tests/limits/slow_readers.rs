@@ -1,10 +1,9 @@
 //! Readers that stand still: what they hold, whom they hold up, and what they learn afterwards.
 
-use super::{SCHEMA, attached, mark, server, until, until_mark};
-use crate::support::{Database, TestServer, Transport};
+use super::{SCHEMA, attached, mark, server, until_mark};
+use crate::support::{Database, TestServer, Transport, soon, until};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, time::Duration};
-use tokio::time::Instant;
+use std::collections::BTreeMap;
 
 const QUEUE: usize = 128 << 10;
 
@@ -19,7 +18,7 @@ async fn a_frozen_reader_holds_up_nobody_else_and_loses_nothing() {
         call.header("channel-id", &name).expect(202).await;
         // Nobody reads it: it fills what may be filled, and then stands still.
         let mut seen = (0, 0);
-        until("it stands still", || {
+        until("it stands still", async || {
             let held = server.running.stats().channels.queued_bytes;
             let times = if held > 0 && held == seen.0 {
                 seen.1 + 1
@@ -198,11 +197,10 @@ async fn requests_that_nobody_reads_free_their_connections_in_postgresql() {
     let running = "select count(*) from pg_stat_activity
                    where datname = current_database() and pid <> pg_backend_pid()
                    and query ~ 'wide' and state <> 'idle'";
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while server.running.stats().requests > 0 || server.database.value(running).await != "0" {
-        assert!(Instant::now() < deadline, "{:?}", server.running.stats());
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    soon("nothing runs for readers who are not there", async || {
+        server.running.stats().requests == 0 && server.database.value(running).await == "0"
+    })
+    .await;
     assert!(server.running.stats().channels.queued_bytes <= 3 * (QUEUE + (64 << 10)));
     for (name, transport) in
         ["a", "b", "c"]

@@ -2,10 +2,11 @@
 //! who are there are told so, and what happens afterwards is told as ever.
 
 use super::{attach, missed, reader::spell};
-use crate::support::{Breakable, Channel, Client, TestServer, Transport, server::SECRET, token_of};
+use crate::support::{
+    Breakable, Channel, Client, TestServer, Transport, server::SECRET, token_of, until,
+};
 use rowcast::server::Running;
 use serde_json::json;
-use std::time::Duration;
 
 const TABLE: &str = "
     create table t (id int primary key, organization_id int not null, v int not null default 0);
@@ -143,11 +144,10 @@ async fn a_restored_backup_and_a_promoted_standby_void_cursors() {
     let refused = client.get("/t").send().await;
     assert_eq!(refused.status, 503, "{}", refused.text());
     cluster.promote();
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    while client.get("/t?limit=1").send().await.status != 200 {
-        assert!(tokio::time::Instant::now() < deadline);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until("it is read from", async || {
+        client.get("/t?limit=1").send().await.status == 200
+    })
+    .await;
     world.expect_resets(&cluster, "standby").await;
     world.finish().await;
 }
@@ -167,11 +167,10 @@ async fn a_restart_in_order_voids_nothing() {
         .execute("delete from t where id in (5, 6)")
         .await;
     for (organization, (client, _, cursor)) in (1..).zip(&world.readers) {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-        while client.get("/t?limit=1").send().await.status != 200 {
-            assert!(tokio::time::Instant::now() < deadline);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until("it is back", async || {
+            client.get("/t?limit=1").send().await.status == 200
+        })
+        .await;
         let (_, told) = missed(client, Transport::Sse, "back", cursor).await;
         let words: Vec<String> = told.words().into_iter().collect();
         let (deleted, updated) = if organization == 1 { (6, 2) } else { (5, 1) };

@@ -1,7 +1,7 @@
 //! Much that was missed, slow readers, and what replays may take.
 
 use super::{attach, missed, reader::spell};
-use crate::support::{Client, Database, TestServer, Transport};
+use crate::support::{Client, Database, TestServer, Transport, until};
 use rowcast::config::Config;
 use serde_json::json;
 use std::time::Duration;
@@ -38,12 +38,7 @@ async fn a_hundred_thousand_missed_changes_are_streamed_within_bounds_and_hold_n
     // The reader stands still until the replay waits for it.
     let bytes = || server.running.stats().channels.queued_bytes;
     let limit = Config::default().limits.queue_bytes_max / 4;
-    let full = tokio::time::timeout(Duration::from_secs(20), async {
-        while bytes() < limit / 4 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    });
-    full.await.expect("it is under way");
+    until("it is under way", async || bytes() >= limit / 4).await;
     // Meanwhile everybody else hears what happens, and so will this one, afterwards.
     one.post("/others", json!({"id": 1})).expect(201).await;
     assert_eq!(live.expect("change").await["id"], 1);
@@ -105,6 +100,7 @@ async fn what_a_replay_may_not_take_is_reset() {
         words.is_empty() || words == ["reset - lagged".to_owned()].into(),
         "{words:?}"
     );
+    // It reads nothing for longer than a replay may take.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let (before, reset) = slow.until("reset").await;
     assert!(before.len() < 60, "{}", before.len());
@@ -147,6 +143,7 @@ async fn a_replay_that_is_cut_short_loses_no_change_that_it_held_back() {
         insert into items select n, 1, 0, repeat('x', 1000000) from generate_series(1, 60) n";
     server.database.psql(large).await;
     let (mut slow, _) = attach(&one, Transport::Ndjson, "slow", &format!("since={since}")).await;
+    // It reads nothing for longer than a replay may take.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let (mut items, mut others) = (false, false);
     while !(items && others) {

@@ -1,13 +1,12 @@
 //! Keys of rows: who is handed which, and what becomes of them when somebody loses the row.
 
 use super::{on, tickets};
-use crate::support::{Client, TestServer, Transport, server::SECRET, token_of};
+use crate::support::{Client, TestServer, Transport, server::SECRET, token_of, until};
 use rowcast::{
     config::{Config, ResourceConfig, Secret},
     server::Running,
 };
 use serde_json::{Value, json};
-use std::time::Duration;
 
 const OLD: &str = "b2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xkb2w=";
 const NEW: &str = "bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmU=";
@@ -231,14 +230,10 @@ async fn a_master_key_is_changed_while_several_servers_run() {
     let masters = "select count(distinct master) || ' ' || count(*) from rowcast.row_keys";
     assert_eq!(server.database.value(masters).await, "1 1");
     let mine = "select encode(sha256('newnewnewnewnewnewnewnewnewnewne'), 'hex') like encode(master, 'hex') || '%' from rowcast.row_keys";
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-    while server.database.value(mine).await != "t" {
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "under the new master key"
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("it is under the new master key", async || {
+        server.database.value(mine).await == "t"
+    })
+    .await;
     assert_eq!(at(&both, 1).get(&path).expect(200).await.json(), first);
     both.shutdown().await;
     server.finish().await;

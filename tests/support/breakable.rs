@@ -13,7 +13,7 @@ use nix::{
 };
 use tokio_postgres::{Client, NoTls};
 
-use super::{Database, cluster};
+use super::{Database, cluster, until};
 
 /// Settings of every cluster: nothing survives the machine, everything survives the processes.
 const SETTINGS: &str = "
@@ -100,14 +100,10 @@ impl Breakable {
             .await
             .expect("a pid");
         kill(Pid::from_raw(row.get(0)), Signal::SIGKILL).expect("it is killed");
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-        while self.is_up().await.is_none() || !client.is_closed() {
-            assert!(
-                tokio::time::Instant::now() < deadline,
-                "it does not come back"
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until("it comes back", async || {
+            self.is_up().await.is_some() && client.is_closed()
+        })
+        .await;
     }
 
     async fn is_up(&self) -> Option<Client> {

@@ -13,6 +13,8 @@ use rowcast::postgres::local::{LocalServer, Options};
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, NoTls};
 
+use super::PATIENCE;
+
 /// A database of one test's own.
 pub struct Database {
     pub name: String,
@@ -127,8 +129,21 @@ impl Database {
     }
 }
 
-/// The connections to this database other than this one, for assertions that none leaks.
-pub async fn connections(database: &Database) -> Vec<String> {
+/// Waits until nobody is connected to this database: PostgreSQL takes a moment to see that a connection
+/// was closed, and one that leaked stays.
+pub async fn until_left(database: &Database) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let left = connections(database).await;
+        if left.is_empty() {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "left: {left:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+async fn connections(database: &Database) -> Vec<String> {
     let rows = admin()
         .await
         .query(

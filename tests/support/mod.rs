@@ -11,12 +11,14 @@ pub mod channel;
 pub mod cluster;
 pub mod http;
 pub mod server;
+pub mod wait;
 
 pub use breakable::Breakable;
 pub use channel::{Channel, Refused, Transport};
 pub use cluster::Database;
 pub use http::{Answer, Client};
 pub use server::TestServer;
+pub use wait::{PATIENCE, SOON, soon, until};
 
 /// Loads the help desk, size S, through the library as `rowcast demo` does.
 async fn load_helpdesk(url: &str) {

@@ -6,7 +6,6 @@ use rowcast::{
     server::{Running, Server},
 };
 use serde_json::json;
-use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// The secret of all test servers.
@@ -66,18 +65,7 @@ impl TestServer {
     pub async fn finish(self) {
         let database = self.database;
         self.running.shutdown().await;
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
-        loop {
-            let left = cluster::connections(&database).await;
-            if left.is_empty() {
-                break;
-            }
-            assert!(
-                tokio::time::Instant::now() < deadline,
-                "connections left: {left:?}"
-            );
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        cluster::until_left(&database).await;
         database.finish().await;
     }
 }
