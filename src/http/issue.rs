@@ -1,6 +1,7 @@
 //! `POST /passes`: a pass for one channel, in exchange for a token.
 
 use super::{
+    asynchronous::channel_of,
     body::Body,
     channels::read,
     credentials::Callers,
@@ -14,20 +15,27 @@ use std::sync::Arc;
 
 /// `POST /passes`
 pub(super) async fn issue(head: Head, body: Body, callers: Arc<Callers>) -> Answered {
-    #[derive(Deserialize)]
+    /// A name that is misspelt would be a pass for another channel, so that unknown fields are refused.
+    #[derive(Deserialize, Default)]
+    #[serde(deny_unknown_fields)]
     struct Wanted {
-        channel: Option<String>,
+        #[serde(alias = "channel")]
+        channel_id: Option<String>,
     }
     let caller = callers.caller(&head)?;
-    let Wanted { channel } = read(&body.json(&head).await?)?;
-    let channel = match channel {
+    let body = body.json(&head).await?;
+    let wanted: Wanted = match body.is_empty() {
+        true => Wanted::default(),
+        false => read(&body)?,
+    };
+    let channel = match wanted.channel_id {
         Some(name) => ChannelId::parse(&name)?,
-        None => ChannelId::default(),
+        None => channel_of(&head)?,
     };
     let passes = callers.passes();
     let pass = passes.issue(caller, channel)?;
-    let body = answer::pass(&pass, passes.first_use_s());
-    let mut response = reply::json(StatusCode::CREATED, body);
+    let answer = answer::pass(&pass, passes.first_use_s());
+    let mut response = reply::json(StatusCode::CREATED, answer);
     put_no_store(response.headers_mut());
     Ok(response)
 }

@@ -1,4 +1,5 @@
-//! The id of a row in a path: the values of its key, joined by commas, each percent-encoded.
+//! The id of a row in a path: the values of its key, joined by commas, each percent-encoded. Who encodes
+//! the whole, commas included, is understood as long as no value has a comma itself.
 
 use super::{
     parameters::decode_segment,
@@ -13,7 +14,6 @@ use serde_json::value::RawValue;
 use std::collections::HashMap;
 
 /// What is encoded in a part of an id: all but the unreserved characters (RFC 3986 section 2.3).
-#[allow(dead_code, reason = "the answers of writes name rows by it")]
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -58,7 +58,11 @@ fn parts(resource: &Resource, id: &str) -> Result<Vec<String>> {
         // A comma in the only part need not be encoded.
         1 => Ok(vec![decode_segment(id)?]),
         length => {
-            let parts: Vec<String> = id.split(',').map(decode_segment).collect::<Result<_>>()?;
+            let mut parts: Vec<String> =
+                id.split(',').map(decode_segment).collect::<Result<_>>()?;
+            if let [whole] = parts.as_slice() {
+                parts = whole.split(',').map(str::to_owned).collect();
+            }
             if parts.len() != length {
                 let names: Vec<&str> = resource.key_columns().map(|it| &*it.name).collect();
                 return Err(Error::new(
@@ -73,7 +77,6 @@ fn parts(resource: &Resource, id: &str) -> Result<Vec<String>> {
 }
 
 /// The id of a row, as a segment of a path.
-#[allow(dead_code, reason = "the answers of writes name rows by it")]
 pub(crate) fn encode<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let parts: Vec<String> = parts
         .into_iter()

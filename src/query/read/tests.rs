@@ -2,10 +2,7 @@
 
 use super::*;
 use crate::{
-    catalog::{
-        Announce, Column, ColumnType, OperatorName, Privileges, ResourceKind, Tenancy, TypeKind,
-        oid,
-    },
+    catalog::{Column, ColumnType, OperatorName, Privileges, ResourceKind, Tenancy, TypeKind, oid},
     identity::Role,
 };
 use proptest::prelude::*;
@@ -57,26 +54,11 @@ pub(in crate::query) fn access() -> Access {
         column.number = number;
     }
     let tickets = Resource {
-        name: "tickets".into(),
-        schema: "public".into(),
-        table: "tickets".into(),
         relation: 1,
         kind: ResourceKind::Table,
-        columns,
         key: vec![0],
         tenancy: Tenancy::Column(1),
-        references: Vec::new(),
-        collisions: Vec::new(),
-        row_security: false,
-        restricted: false,
-        secured_by: Vec::new(),
-        computed: Vec::new(),
-        visibility_depends_on: Vec::new(),
-        updated_at: None,
-        announce: Announce::Rows,
-        keyed: false,
-        rights: 0,
-        not_live: None,
+        ..Resource::of_values(&"public".into(), &"tickets".into(), columns)
     };
     let pairs = Resource {
         name: "pairs".into(),
@@ -250,6 +232,14 @@ fn ids_are_the_parts_of_the_key() {
             .unwrap()
             .is_partial()
     );
+}
+
+#[test]
+fn a_composite_id_may_be_encoded_as_a_whole() {
+    assert_eq!(item("pairs", "a,b%2C").unwrap(), ["a", "b,"]);
+    assert_eq!(item("pairs", "a%2Cb").unwrap(), ["a", "b"]);
+    assert!(item("pairs", "a%2Cb%2Cc").is_err());
+    assert!(item("pairs", "a").is_err());
 }
 
 proptest! {
