@@ -10,11 +10,16 @@
 
 #[path = "bare/encoding.rs"]
 mod bare;
+#[path = "scene/item.rs"]
+mod item;
+#[path = "scene/program.rs"]
+mod program;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use bytes::BytesMut;
 use futures_util::TryStreamExt;
+use program::Program;
 use rowcast::{
     catalog::Access,
     config::Config,
@@ -24,8 +29,7 @@ use rowcast::{
 };
 use std::{
     hint::black_box,
-    net::SocketAddr,
-    process::{Child, Command, Stdio},
+    process::Command,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -48,21 +52,11 @@ const ROUNDS: usize = 5;
 const PLANS: u32 = 2_000;
 const SAMPLES: usize = 15;
 
-/// Rows of about 576 bytes as JSON, and related ones for the plans.
-const SCHEMA: &str = "
-    create table item (
-        id bigint primary key, organization_id int not null, title text not null, body text not null,
-        status text not null, priority int not null, assignee uuid, reporter uuid,
-        created_at timestamptz not null, updated_at timestamptz not null, tags text[] not null, meta jsonb
-    );
+/// What is related to the rows, for the plans, and who reads them.
+const RELATED: &str = "
     create table note (
         id bigint primary key, organization_id int not null, item_id bigint references item, text text
     );
-    insert into item
-    select i, 1, 'Item number ' || i, repeat(md5(i::text), 7), (array['open', 'closed'])[1 + i % 2], i % 5,
-        md5('a' || i)::uuid, case when i % 3 = 0 then md5('r' || i)::uuid end, now(), now(),
-        array['red', 'green'], jsonb_build_object('n', i, 'k', 'value')
-    from generate_series(1, 20000) i;
     do $$ begin create role bench_reader; exception when duplicate_object or unique_violation then null; end $$;
     grant select on item, note to bench_reader;
 ";
@@ -77,7 +71,7 @@ fn main() {
         .unwrap();
     let arguments: Vec<String> = std::env::args().collect();
     match arguments.iter().position(|it| it == "bare") {
-        Some(at) => runtime.block_on(bare(&arguments[at + 1], &arguments[at + 2])),
+        Some(at) => runtime.block_on(serve_bare(&arguments[at + 1])),
         None => runtime.block_on(run(arguments.iter().any(|it| it == "planning"))),
     }
 }
@@ -85,7 +79,8 @@ fn main() {
 async fn run(only_planning: bool) {
     let database = Database::empty().await;
     let admin = database.connect().await;
-    admin.batch_execute(SCHEMA).await.unwrap();
+    admin.batch_execute(&item::sql(20_000)).await.unwrap();
+    admin.batch_execute(RELATED).await.unwrap();
     admin.batch_execute("vacuum analyze").await.unwrap();
     let access = access(&database).await;
     planning(&access);
@@ -156,17 +151,17 @@ async fn requests(database: &Database, access: &Access, rows: usize) {
         1,
         "the organization is all that is compared"
     );
-    let ours = Program::rowcast(database);
-    let bare = Program::bare(database, &sql, rows);
+    let ours = rowcast(database);
+    let bare = bare_program(database, &sql, rows);
     let token = support::token(SECRET, "1", "1");
     let asked =
         format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\n\r\n");
-    let same = (ours.one(&asked).await, bare.one(&asked).await);
+    let same = (one(&ours, &asked).await, one(&bare, &asked).await);
     assert_eq!(same.0, same.1, "both write the same bytes");
     let (mut ours_told, mut bare_told) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        ours_told.push(ours.told(&asked).await);
-        bare_told.push(bare.told(&asked).await);
+        ours_told.push(told(&ours, &asked).await);
+        bare_told.push(told(&bare, &asked).await);
     }
     let (ours, bare) = (median(ours_told), median(bare_told));
     let line = |name: &str, ours: f64, bare: f64| {
@@ -202,92 +197,61 @@ fn median(told: Vec<Told>) -> Told {
     }
 }
 
-/// A program in a process of its own.
-struct Program {
-    child: Child,
-    address: SocketAddr,
+/// The server, read by a role of its own.
+fn rowcast(database: &Database) -> Program {
+    let settings = [
+        ("ROWCAST_JWT_SECRET", SECRET),
+        ("ROWCAST_DATABASE_DEFAULT_ROLE", ROLE),
+    ];
+    Program::rowcast(&database.url, &settings)
 }
 
-impl Program {
-    fn rowcast(database: &Database) -> Self {
-        let address = free_address();
-        let child = Command::new(env!("CARGO_BIN_EXE_rowcast"))
-            .args(["serve", "--database-url", &database.url])
-            .args(["--listen", &address.to_string()])
-            .env("ROWCAST_JWT_SECRET", SECRET)
-            .env("ROWCAST_DATABASE_DEFAULT_ROLE", ROLE)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self { child, address }
-    }
+/// This bench as the bare program, which runs this statement.
+fn bare_program(database: &Database, sql: &str, rows: usize) -> Program {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["bare", &database.url]);
+    command.env("BENCH_SQL", sql);
+    command.env("BENCH_ROWS", rows.to_string());
+    Program::start(command)
+}
 
-    fn bare(database: &Database, sql: &str, rows: usize) -> Self {
-        let address = free_address();
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["bare", &address.to_string(), &database.url])
-            .env("BENCH_SQL", sql)
-            .env("BENCH_ROWS", rows.to_string())
-            .spawn()
-            .unwrap();
-        Self { child, address }
-    }
+/// The body of one answer.
+async fn one(program: &Program, asked: &str) -> Vec<u8> {
+    let stream = TcpStream::connect(program.address).await.unwrap();
+    Caller::new(stream).ask(asked).await.to_vec()
+}
 
-    /// The body of one answer.
-    async fn one(&self, asked: &str) -> Vec<u8> {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
-            match TcpStream::connect(self.address).await {
-                Ok(stream) => break Caller::new(stream).ask(asked).await.to_vec(),
-                Err(error) => assert!(Instant::now() < deadline, "{error}"),
+/// All callers ask for a round.
+async fn told(program: &Program, asked: &str) -> Told {
+    let cpu = program.cpu();
+    let started = Instant::now();
+    let callers = (0..CALLERS).map(|_| {
+        let (asked, address) = (asked.to_owned(), program.address);
+        tokio::spawn(async move {
+            let mut caller = Caller::new(TcpStream::connect(address).await.unwrap());
+            let mut times = Vec::new();
+            while started.elapsed() < ROUND {
+                let asked_at = Instant::now();
+                caller.ask(&asked).await;
+                times.push(asked_at.elapsed());
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            times
+        })
+    });
+    let callers: Vec<_> = callers.collect();
+    let mut times = Vec::new();
+    for caller in callers {
+        times.extend(caller.await.unwrap());
     }
-
-    /// All callers ask for a round.
-    async fn told(&self, asked: &str) -> Told {
-        let cpu = process_cpu(self.child.id());
-        let started = Instant::now();
-        let callers = (0..CALLERS).map(|_| {
-            let (asked, address) = (asked.to_owned(), self.address);
-            tokio::spawn(async move {
-                let mut caller = Caller::new(TcpStream::connect(address).await.unwrap());
-                let mut times = Vec::new();
-                while started.elapsed() < ROUND {
-                    let asked_at = Instant::now();
-                    caller.ask(&asked).await;
-                    times.push(asked_at.elapsed());
-                }
-                times
-            })
-        });
-        let callers: Vec<_> = callers.collect();
-        let mut times = Vec::new();
-        for caller in callers {
-            times.extend(caller.await.unwrap());
-        }
-        let seconds = started.elapsed().as_secs_f64();
-        let cpu = process_cpu(self.child.id()) - cpu;
-        times.sort_unstable();
-        let at =
-            |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
-        Told {
-            rate: times.len() as f64 / seconds,
-            half_ms: at(0.5),
-            most_ms: at(0.99),
-            cpu_ms: cpu.as_secs_f64() * 1e3 / times.len() as f64,
-        }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = nix::sys::signal::kill(
-            nix::unistd::Pid::from_raw(self.child.id() as i32),
-            nix::sys::signal::Signal::SIGTERM,
-        );
-        let _ = self.child.wait();
+    let seconds = started.elapsed().as_secs_f64();
+    let cpu = program.cpu() - cpu;
+    times.sort_unstable();
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+    Told {
+        rate: times.len() as f64 / seconds,
+        half_ms: at(0.5),
+        most_ms: at(0.99),
+        cpu_ms: cpu.as_secs_f64() * 1e3 / times.len() as f64,
     }
 }
 
@@ -334,10 +298,11 @@ impl Caller {
 }
 
 /// The bare program: one connection of PostgreSQL for each of HTTP, and nothing that is not asked for.
-async fn bare(address: &str, url: &str) {
+async fn serve_bare(url: &str) {
     let sql: Arc<str> = std::env::var("BENCH_SQL").unwrap().into();
     let rows: usize = std::env::var("BENCH_ROWS").unwrap().parse().unwrap();
-    let listener = TcpListener::bind(address).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    eprintln!("address={}", listener.local_addr().unwrap());
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         let (sql, url) = (sql.clone(), url.to_owned());
@@ -439,17 +404,4 @@ impl tokio_postgres::types::ToSql for AsText {
     }
 
     tokio_postgres::types::to_sql_checked!();
-}
-
-fn free_address() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
-}
-
-/// User and system time, in ticks of 10 ms (proc(5), `stat`).
-fn process_cpu(pid: u32) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields = stat.rsplit(')').next().unwrap().split_whitespace();
-    let ticks = fields.skip(11).take(2).map(|it| it.parse::<u64>().unwrap());
-    Duration::from_millis(ticks.sum::<u64>() * 10)
 }

@@ -9,16 +9,18 @@
 
 #[path = "bare/encoding.rs"]
 mod bare;
+#[path = "scene/item.rs"]
+mod item;
+#[path = "scene/program.rs"]
+mod program;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use bytes::BytesMut;
 use futures_util::{SinkExt, StreamExt};
+use program::{Program, cpu_of};
 use rowcast::postgres::encode::RowEncoder;
-use std::{
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 use support::{Client, Database};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -27,19 +29,8 @@ const IDLE_SOCKETS: usize = 5_000;
 const NOTICES: usize = 300;
 const ACTIONS: usize = 1_000;
 
-/// Rows of about 576 bytes as JSON, the table of the design's measurements.
-const SCHEMA: &str = "
-    create table item (
-        id bigint primary key, organization_id int not null, title text not null, body text not null,
-        status text not null, priority int not null, assignee uuid, reporter uuid,
-        created_at timestamptz not null, updated_at timestamptz not null, tags text[] not null, meta jsonb
-    );
-    insert into item
-    select i, 1, 'Item number ' || i, repeat(md5(i::text), 7), (array['open', 'closed'])[1 + i % 2], i % 5,
-        md5('a' || i)::uuid, case when i % 3 = 0 then md5('r' || i)::uuid end, now(), now(),
-        array['red', 'green'], jsonb_build_object('n', i, 'k', 'value')
-    from generate_series(1, 100000) i;
-    vacuum analyze item;
+/// Who reads and writes them.
+const RIGHTS: &str = "
     do $$ begin create role bench_agent; exception when duplicate_object or unique_violation then null; end $$;
     grant select, insert, update, delete on item to bench_agent;
 ";
@@ -60,12 +51,11 @@ async fn run() {
     raise_open_files();
     let database = Database::empty().await;
     let admin = database.connect().await;
-    let (before, after) = SCHEMA.split_once("vacuum analyze item;").unwrap();
-    admin.batch_execute(before).await.unwrap();
-    admin.batch_execute("vacuum analyze item").await.unwrap();
-    admin.batch_execute(after).await.unwrap();
+    for sql in [&item::sql(100_000), "vacuum analyze item", RIGHTS] {
+        admin.batch_execute(sql).await.unwrap();
+    }
 
-    let server = Server::start(&database).await;
+    let server = start(&database);
     println!("{:34} {:>12} {:>12} {:>8}", "", "rowcast", "bare", "ratio");
     if std::env::args().any(|it| it == "actions") {
         actions(&server).await;
@@ -126,8 +116,8 @@ struct Streamed {
 }
 
 /// An asynchronous GET on an open WebSocket: medians of the times from sending it.
-async fn rows_to_done(server: &Server, rows: usize, repeats: usize) -> Streamed {
-    let client = server.client();
+async fn rows_to_done(server: &Program, rows: usize, repeats: usize) -> Streamed {
+    let client = client(server);
     let mut socket = client.websocket("/channels/bench").await;
     let (mut accepted, mut first, mut done) = (Vec::new(), Vec::new(), Vec::new());
     let mut cpu = Duration::ZERO;
@@ -220,8 +210,8 @@ async fn bare_rows(admin: &tokio_postgres::Client, rows: usize, repeats: usize) 
 }
 
 /// From sending a PATCH to the change on another socket.
-async fn patch_to_notice(server: &Server) -> (f64, f64) {
-    let client = server.client();
+async fn patch_to_notice(server: &Program) -> (f64, f64) {
+    let client = client(server);
     let mut socket = client.websocket("/channels/notice").await;
     expect(&mut socket, r#"{"type":"open""#).await;
     let mut times = Vec::new();
@@ -240,8 +230,8 @@ async fn patch_to_notice(server: &Server) -> (f64, f64) {
 }
 
 /// The yardstick of the same run: from sending a PATCH to its own answer.
-async fn patch_to_notice_after_answer(server: &Server) -> (f64, f64) {
-    let client = server.client();
+async fn patch_to_notice_after_answer(server: &Program) -> (f64, f64) {
+    let client = client(server);
     let mut times = Vec::new();
     for number in 0..NOTICES {
         let started = Instant::now();
@@ -258,8 +248,8 @@ async fn patch_to_notice_after_answer(server: &Server) -> (f64, f64) {
 }
 
 /// What naming an action costs a write: the same PATCH with one and without, in turns.
-async fn actions(server: &Server) {
-    let client = server.client();
+async fn actions(server: &Program) {
+    let client = client(server);
     let mut times = [Vec::new(), Vec::new()];
     let run = std::process::id();
     for number in 0..ACTIONS {
@@ -293,9 +283,9 @@ async fn actions(server: &Server) {
 
 /// From a commit by another program to the change. Commits come at any time of the feed's period, or,
 /// without a `pause`, just after the last notice: that is at the beginning of one, the worst time.
-async fn sql_to_notice(server: &Server, database: &Database, pause: bool) -> (f64, f64) {
+async fn sql_to_notice(server: &Program, database: &Database, pause: bool) -> (f64, f64) {
     let sql = database.connect().await;
-    let mut socket = server.client().websocket("/channels/sql").await;
+    let mut socket = client(server).websocket("/channels/sql").await;
     expect(&mut socket, r#"{"type":"open""#).await;
     let mut times = Vec::new();
     for number in 0..NOTICES {
@@ -316,9 +306,9 @@ async fn sql_to_notice(server: &Server, database: &Database, pause: bool) -> (f6
 
 /// From attaching with a cursor, 10,000 changes of 1,000 rows ago, until all of it was told. The
 /// yardstick: the log's keys grouped and the rows read by a bare program.
-async fn replay_to_up_to_date(server: &Server, database: &Database) -> (f64, f64) {
+async fn replay_to_up_to_date(server: &Program, database: &Database) -> (f64, f64) {
     let sql = database.connect().await;
-    let client = server.client();
+    let client = client(server);
     let answer = client.get("/item?limit=1").expect(200).await;
     let since = answer.header("cursor").to_owned();
     for _ in 0..10 {
@@ -359,7 +349,7 @@ async fn replay_to_up_to_date(server: &Server, database: &Database) -> (f64, f64
     (median_ms(times), median_ms(bare))
 }
 
-async fn bytes_per_idle_socket(server: &Server) -> f64 {
+async fn bytes_per_idle_socket(server: &Program) -> f64 {
     let mut settled = server.resident_bytes();
     let mut sockets = Vec::new();
     for number in 0..IDLE_SOCKETS + 100 {
@@ -367,7 +357,7 @@ async fn bytes_per_idle_socket(server: &Server) -> f64 {
             // The first hundred pay for what is allocated once.
             settled = server.resident_bytes();
         }
-        let client = server.client_of(&format!("{}", 1 + number / 50));
+        let client = client_of(server, &format!("{}", 1 + number / 50));
         let mut socket = client.websocket(&format!("/channels/idle-{number}")).await;
         expect(&mut socket, r#"{"type":"open""#).await;
         sockets.push(socket);
@@ -404,84 +394,25 @@ fn quantiles(mut times: Vec<Duration>) -> (f64, f64) {
     (at(0.5), at(0.99))
 }
 
-/// The program as a user starts it, in a process of its own, so that its CPU and memory can be told apart.
-struct Server {
-    child: Child,
-    address: std::net::SocketAddr,
+fn start(database: &Database) -> Program {
+    let settings = [
+        ("ROWCAST_JWT_SECRET", SECRET),
+        ("ROWCAST_DATABASE_DEFAULT_ROLE", "bench_agent"),
+        ("ROWCAST_LIMITS_CHANNELS_PER_IDENTITY", "200"),
+    ];
+    Program::rowcast(&database.url, &settings)
 }
 
-impl Server {
-    async fn start(database: &Database) -> Self {
-        let address = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_rowcast"))
-            .args([
-                "serve",
-                "--database-url",
-                &database.url,
-                "--listen",
-                &address.to_string(),
-            ])
-            .env("ROWCAST_JWT_SECRET", SECRET)
-            .env("ROWCAST_DATABASE_DEFAULT_ROLE", "bench_agent")
-            .env("ROWCAST_LIMITS_CHANNELS_PER_IDENTITY", "200")
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let server = Self { child, address };
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while tokio::net::TcpStream::connect(address).await.is_err() {
-            assert!(Instant::now() < deadline, "the server does not start");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        server
-    }
-
-    fn client(&self) -> Client {
-        self.client_of("1")
-    }
-
-    fn client_of(&self, user: &str) -> Client {
-        Client::new(self.address, Some(support::token(SECRET, "1", user)))
-    }
-
-    fn cpu(&self) -> Duration {
-        process_cpu(self.child.id())
-    }
-
-    fn resident_bytes(&self) -> u64 {
-        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
-        statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
-    }
+fn client(server: &Program) -> Client {
+    client_of(server, "1")
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = nix::sys::signal::kill(
-            nix::unistd::Pid::from_raw(self.child.id() as i32),
-            nix::sys::signal::Signal::SIGTERM,
-        );
-        let _ = self.child.wait();
-    }
+fn client_of(server: &Program, user: &str) -> Client {
+    Client::new(server.address, Some(support::token(SECRET, "1", user)))
 }
 
 fn own_cpu() -> Duration {
-    process_cpu(std::process::id())
-}
-
-/// User and system time, in ticks of 10 ms (proc(5), `stat`).
-fn process_cpu(pid: u32) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap()
-        .split_whitespace()
-        .collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    Duration::from_millis(ticks * 10)
+    cpu_of(std::process::id())
 }
 
 fn raise_open_files() {

@@ -14,6 +14,7 @@ mod plan;
 mod proxy;
 mod readers;
 mod report;
+mod rounds;
 mod schema;
 mod signals;
 mod wire;

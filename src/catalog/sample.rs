@@ -5,8 +5,8 @@
 //! and a column that the role may not read.
 
 use super::{
-    Access, Announce, Catalog, Column, ColumnType, Function, Oid, OperatorName, Parameter,
-    Privileges, Resource, ResourceKind, Returns, Tenancy, TypeKind, Volatility, oid,
+    Access, Catalog, Column, ColumnType, Function, Oid, OperatorName, Parameter, Privileges,
+    Resource, ResourceKind, Returns, Tenancy, TypeKind, Volatility, oid,
     relations::{ForeignKey, Source, derive},
 };
 use crate::identity::Role;
@@ -277,26 +277,10 @@ fn table(relation: Oid, name: &str, mut columns: Vec<Column>) -> Resource {
         column.number = number;
     }
     Resource {
-        name: name.into(),
-        schema: "public".into(),
-        table: name.into(),
         relation,
         kind: ResourceKind::Table,
-        columns,
         key: vec![0],
-        tenancy: Tenancy::Single,
-        references: Vec::new(),
-        collisions: Vec::new(),
-        row_security: false,
-        restricted: false,
-        secured_by: Vec::new(),
-        computed: Vec::new(),
-        visibility_depends_on: Vec::new(),
-        updated_at: None,
-        announce: Announce::Rows,
-        keyed: false,
-        rights: 0,
-        not_live: None,
+        ..Resource::of_values(&"public".into(), &name.into(), columns)
     }
 }
 

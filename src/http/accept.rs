@@ -94,20 +94,14 @@ impl<'a> Range<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderMap, HeaderValue, Method};
+    use http::{HeaderMap, HeaderValue};
 
     fn choose(accept: &'static str) -> Option<char> {
         let mut headers = HeaderMap::new();
         if !accept.is_empty() {
             headers.insert(ACCEPT, HeaderValue::from_static(accept));
         }
-        let head = Head {
-            method: Method::GET,
-            headers,
-            query: String::new(),
-            connection: None,
-            upgrade: None,
-        };
+        let head = Head::of_get(headers);
         let offered = [
             ("application/json", 'j'),
             ("text/event-stream", 's'),

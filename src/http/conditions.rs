@@ -97,19 +97,13 @@ fn tags(head: &Head, name: &HeaderName) -> Result<Option<Tags>> {
 mod tests {
     use super::*;
     use crate::error::Kind;
-    use http::{HeaderMap, HeaderValue, Method};
+    use http::{HeaderMap, HeaderValue};
 
     fn head(value: &'static str) -> Head {
         let mut headers = HeaderMap::new();
         headers.insert(IF_MATCH, HeaderValue::from_static(value));
         headers.insert(IF_NONE_MATCH, HeaderValue::from_static(value));
-        Head {
-            method: Method::GET,
-            headers,
-            query: String::new(),
-            connection: None,
-            upgrade: None,
-        }
+        Head::of_get(headers)
     }
 
     #[test]

@@ -48,6 +48,18 @@ pub(super) fn head() -> impl Filter<Extract = (Head,), Error = Infallible> + Clo
 }
 
 impl Head {
+    /// A GET without a query, for tests of what headers say.
+    #[cfg(test)]
+    pub(super) fn of_get(headers: HeaderMap) -> Self {
+        Self {
+            method: Method::GET,
+            headers,
+            query: String::new(),
+            connection: None,
+            upgrade: None,
+        }
+    }
+
     /// The text of a header that may stand once.
     ///
     /// # Errors

@@ -163,18 +163,12 @@ fn quality(range: &str) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderMap, Method};
+    use http::HeaderMap;
 
     fn read(accept: &'static str) -> Result<Media> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        Media::read(&Head {
-            method: Method::GET,
-            headers,
-            query: String::new(),
-            connection: None,
-            upgrade: None,
-        })
+        Media::read(&Head::of_get(headers))
     }
 
     #[test]

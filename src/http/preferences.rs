@@ -304,20 +304,14 @@ pub(super) fn put_respond_async(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderValue, Method};
+    use http::HeaderValue;
 
     fn read(values: &[&'static str]) -> Result<Preferences> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(PREFER, HeaderValue::from_static(value));
         }
-        Preferences::read(&Head {
-            method: Method::GET,
-            headers,
-            query: String::new(),
-            connection: None,
-            upgrade: None,
-        })
+        Preferences::read(&Head::of_get(headers))
     }
 
     fn applied(values: &[&'static str], by: Followed) -> String {

@@ -76,13 +76,7 @@ mod tests {
         let read = |text: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(RANGE, HeaderValue::from_static(text));
-            asked(&Head {
-                method: Method::GET,
-                headers,
-                query: String::new(),
-                connection: None,
-                upgrade: None,
-            })
+            asked(&Head::of_get(headers))
         };
         let range = |first, last| Some(Range { first, last });
         assert_eq!(read("0-24"), range(0, Some(24)));

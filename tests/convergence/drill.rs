@@ -4,19 +4,16 @@
 use super::{
     feed_harm::{self, HarmfulBroker},
     harm::{Harm, WireHarm},
-    invariants::{Findings, Invariant},
+    invariants::Findings,
     plan::Random,
     proxy::{Proxy, Rewriter, Upstream},
-    readers::{Company, Member, Phase, Reader},
-    report::Tally,
+    readers::{Member, Reader},
+    rounds::{self, Rounds, assert_found, assert_nothing},
     schema,
     wire::{Tamper, Wire},
 };
 use crate::support::{Client, Database, Transport, cluster, server::SECRET, token_of};
-use rowcast::{
-    config::Config,
-    server::{Running, Server},
-};
+use rowcast::server::{Running, Server};
 use std::{
     sync::{
         Arc, Mutex,
@@ -24,10 +21,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{
-    net::TcpListener,
-    sync::{mpsc, watch},
-};
+use tokio::net::TcpListener;
 
 const SEED: u64 = 7;
 
@@ -47,11 +41,7 @@ struct Range {
 impl Range {
     async fn start() -> Self {
         let database = Database::with(schema::SQL).await;
-        let mut config = Config::default();
-        config.database.url = Some(database.url.as_str().into());
-        config.database.default_role = Some(schema::ROLE.to_owned());
-        config.auth.jwt_secret = Some(SECRET.into());
-        config.limits.ping_ms = 400;
+        let config = rounds::config(&database);
         let feed = Arc::<Mutex<feed_harm::State>>::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let state = feed.clone();
@@ -79,22 +69,7 @@ impl Range {
     /// One run; what was found.
     async fn run(&mut self, number: usize) -> Findings {
         self.database.execute("delete from entries").await;
-        let findings = Findings::default();
-        let (phase, phases) = watch::channel(Phase::Work);
-        let (rested, mut resting) = mpsc::channel(8);
-        let company = Company {
-            findings: findings.clone(),
-            tally: Tally::start(),
-            phase: phases,
-            rested,
-            database_url: self.database.url.clone(),
-            pause_max: Duration::ZERO,
-            peaceful: true,
-            patience: PATIENCE,
-            foreign_cursor: None,
-            roster: None,
-        };
-        let mut tasks = Vec::new();
+        let (mut rounds, company) = Rounds::begin(&self.database, PATIENCE, None);
         for (at, organization) in [1, 1, 2].into_iter().enumerate() {
             let member = Member {
                 organization,
@@ -104,41 +79,20 @@ impl Range {
             let token = token_of(SECRET, member.claims());
             let client = Client::new(self.proxy.address, Some(token));
             let random = Random(SEED).fork(at as u64);
-            tasks.push(tokio::spawn(
-                Reader::new(member, client, &company, None, random).run(),
-            ));
+            rounds.enter(Reader::new(member, client, &company, None, random));
         }
         // Everybody has everything before harm begins to matter.
-        self.rest(&phase, &mut resting, tasks.len()).await;
-        phase.send_replace(Phase::Work);
+        self.rest(&mut rounds).await;
+        rounds.work();
         self.write().await;
-        self.rest(&phase, &mut resting, tasks.len()).await;
-        phase.send_replace(Phase::End);
-        for task in tasks {
-            task.await.unwrap();
-        }
-        findings
+        self.rest(&mut rounds).await;
+        rounds.end().await;
+        company.findings
     }
 
-    async fn rest(
-        &mut self,
-        phase: &watch::Sender<Phase>,
-        resting: &mut mpsc::Receiver<String>,
-        readers: usize,
-    ) {
+    async fn rest(&mut self, rounds: &mut Rounds) {
         self.marks += 1;
-        let mark = self.marks;
-        let sql = self.database.connect().await;
-        sql.batch_execute(&format!("update marks set number = {mark}"))
-            .await
-            .unwrap();
-        let version = "select (pg_snapshot_xmax(s)::text::bigint
-            - (select count(*) from pg_snapshot_xip(s)))::text from pg_current_snapshot() s";
-        let version = self.database.value(version).await.parse().unwrap();
-        phase.send_replace(Phase::Rest { mark, version });
-        for _ in 0..readers {
-            resting.recv().await.unwrap();
-        }
+        rounds.rest(&self.database, self.marks, "true").await;
     }
 
     /// Each statement a transaction, and most of them a batch, of their own.
@@ -217,47 +171,22 @@ async fn nothing_left(running: &Running) {
 pub(super) async fn end(running: Running, database: Database) {
     nothing_left(&running).await;
     running.shutdown().await;
-    let deadline = tokio::time::Instant::now() + 6 * PATIENCE;
-    loop {
-        // PostgreSQL takes a moment to see that a connection was closed.
-        let left = cluster::connections(&database).await;
-        if left.is_empty() {
-            break;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "left: {left:?}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    cluster::until_left(&database).await;
     database.finish().await;
-}
-
-/// Asserts that the harm was done, and found under its name.
-fn assert_found(place: &str, harm: Harm, done: u64, expected: Invariant, findings: &Findings) {
-    assert!(done > 0, "{harm:?} was never done to the {place}");
-    let found = findings.invariants();
-    assert!(
-        found.contains(&expected),
-        "{harm:?} was done to the {place} {done} times; expected {expected}, found:\n{findings}"
-    );
-    let names: Vec<_> = found.iter().map(|it| it.name()).collect();
-    eprintln!(
-        "{place}: {harm:?}, done {done} times, is caught by {expected}, and found by {names:?}"
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_checker_catches_harm_done_to_the_feed() {
     let mut range = Range::start().await;
     let findings = range.run(0).await;
-    assert!(
-        findings.is_empty(),
-        "nothing was done, and this found:\n{findings}"
-    );
+    assert_nothing(&findings);
     for (number, harm) in Harm::ALL.into_iter().enumerate() {
         range.feed.lock().unwrap().arm(Some(harm), SEED);
         let findings = range.run(number).await;
         let done = range.feed.lock().unwrap().done;
         range.feed.lock().unwrap().arm(None, SEED);
-        assert_found("feed", harm, done, harm.found_in_the_feed(), &findings);
+        let harmed = format!("{harm:?} of the feed");
+        assert_found(harmed, done, harm.found_in_the_feed(), &findings);
     }
     range.finish().await;
 }
@@ -266,16 +195,14 @@ async fn the_checker_catches_harm_done_to_the_feed() {
 async fn the_checker_catches_harm_done_to_the_wire() {
     let mut range = Range::start().await;
     let findings = range.run(1).await;
-    assert!(
-        findings.is_empty(),
-        "nothing was done, and this found:\n{findings}"
-    );
+    assert_nothing(&findings);
     for (number, harm) in Harm::ALL.into_iter().enumerate() {
         range.wire.lock().unwrap().arm(Some(harm));
         let findings = range.run(number).await;
         let done = range.wire.lock().unwrap().done;
         range.wire.lock().unwrap().arm(None);
-        assert_found("wire", harm, done, harm.found_on_the_wire(), &findings);
+        let harmed = format!("{harm:?} on the wire");
+        assert_found(harmed, done, harm.found_on_the_wire(), &findings);
     }
     range.finish().await;
 }

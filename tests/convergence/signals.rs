@@ -9,16 +9,13 @@ use super::{
     invariants::{Findings, Invariant},
     plan::Random,
     proxy::{Proxy, Rewriter, Upstream},
-    readers::{Company, Member, Phase, Reader},
-    report::Tally,
+    readers::{Member, Reader},
+    rounds::{self, Rounds, assert_found, assert_nothing},
     schema,
     wire::{Tamper, Wire},
 };
 use crate::support::{Client, Database, Transport, server::SECRET, token_of};
-use rowcast::{
-    config::Config,
-    server::{Running, Server},
-};
+use rowcast::server::{Running, Server};
 use serde_json::{Value, json};
 use std::{
     sync::{
@@ -27,11 +24,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{
-    net::TcpListener,
-    sync::{mpsc, watch},
-    time::Instant,
-};
+use tokio::{net::TcpListener, time::Instant};
 
 /// How long an announced write may take before it is taken back.
 const ACTION: Duration = Duration::from_secs(3);
@@ -139,29 +132,16 @@ struct Run {
 impl Run {
     /// Runs it; what was found, how often harm was done, and how many signals there were.
     async fn run(self, database: &Database, upstream: Upstream) -> (Findings, u64, usize) {
-        let findings = Findings::default();
         let roster = Arc::<Roster>::default();
-        let (phase, phases) = watch::channel(Phase::Work);
-        let (rested, mut resting) = mpsc::channel(16);
-        let company = Company {
-            findings: findings.clone(),
-            tally: Tally::start(),
-            phase: phases,
-            rested,
-            database_url: database.url.clone(),
-            pause_max: Duration::ZERO,
-            peaceful: true,
-            patience: PATIENCE[usize::from(self.harm.is_some())],
-            foreign_cursor: None,
-            roster: Some(roster.clone()),
-        };
+        let patience = PATIENCE[usize::from(self.harm.is_some())];
+        let (mut rounds, company) = Rounds::begin(database, patience, Some(roster.clone()));
         let harmful = Arc::new(Mutex::new(Harmful {
             harm: None,
             waiting: None,
             done: 0,
             channels: Vec::new(),
         }));
-        let (mut lines, mut members, mut readers) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut lines, mut members) = (Vec::new(), Vec::new());
         for organization in &self.organizations {
             for (at, transport) in self.transports.iter().enumerate() {
                 let member = Member {
@@ -179,29 +159,16 @@ impl Run {
                 let channel = format!("{transport:?}-{organization}-{}-0", member.user);
                 harmful.lock().unwrap().channels.push(channel.clone());
                 let reader = Reader::new(member, client.clone(), &company, None, random);
-                readers.push(tokio::spawn(reader.run()));
+                rounds.enter(reader);
                 members.push((member, client, channel));
                 lines.push(line);
             }
         }
-        let count = readers.len();
-        let mut rest = async |mark: i64| {
-            let marks = self.organizations.iter().map(|it| it.to_string());
-            let marks = marks.collect::<Vec<_>>().join(", ");
-            let update =
-                format!("update marks set number = {mark} where organization_id in ({marks})");
-            database.execute(&update).await;
-            let version = "select (pg_snapshot_xmax(s)::text::bigint
-                - (select count(*) from pg_snapshot_xip(s)))::text from pg_current_snapshot() s";
-            let version = database.value(version).await.parse().unwrap();
-            phase.send_replace(Phase::Rest { mark, version });
-            for _ in 0..count {
-                resting.recv().await.unwrap();
-            }
-        };
+        let organizations: Vec<String> = self.organizations.iter().map(i64::to_string).collect();
+        let wanted = format!("organization_id in ({})", organizations.join(", "));
         // Everybody is there, and on their topics, before anything is sent.
-        rest(1).await;
-        phase.send_replace(Phase::Work);
+        rounds.rest(database, 1, &wanted).await;
+        rounds.work();
         harmful.lock().unwrap().harm = self.harm.map(|it| it.0);
         let speakers = members.into_iter().map(|(member, client, channel)| {
             tokio::spawn(speak(member, client, channel, roster.clone()))
@@ -209,13 +176,10 @@ impl Run {
         for speaker in speakers.collect::<Vec<_>>() {
             speaker.await.unwrap();
         }
-        rest(2).await;
-        phase.send_replace(Phase::End);
-        for reader in readers {
-            reader.await.unwrap();
-        }
+        rounds.rest(database, 2, &wanted).await;
+        rounds.end().await;
         let done = harmful.lock().unwrap().done;
-        (findings, done, roster.count())
+        (company.findings, done, roster.count())
     }
 }
 
@@ -289,11 +253,7 @@ fn rows(organizations: &[i64]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn signals_reach_whom_they_should_and_announced_writes_end() {
     let database = Database::with(schema::SQL).await;
-    let mut config = Config::default();
-    config.database.url = Some(database.url.as_str().into());
-    config.database.default_role = Some(schema::ROLE.to_owned());
-    config.auth.jwt_secret = Some(SECRET.into());
-    config.limits.ping_ms = 400;
+    let mut config = rounds::config(&database);
     config.limits.signal_action_ms = ACTION.as_millis() as u64;
     config.limits.signals_burst = 100;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -323,20 +283,10 @@ async fn signals_reach_whom_they_should_and_announced_writes_end() {
         let (findings, done, signals) = run.run(&database, upstream.clone()).await;
         sent.fetch_add(signals as u64, Ordering::Relaxed);
         let Some((harm, expected)) = harm else {
-            assert!(
-                findings.is_empty(),
-                "nothing was done, and this found:\n{findings}"
-            );
+            assert_nothing(&findings);
             return;
         };
-        assert!(done > 0, "{harm:?} was never done");
-        let found = findings.invariants();
-        assert!(
-            found.contains(&expected),
-            "{harm:?} was done {done} times; expected {expected}, found:\n{findings}"
-        );
-        let names: Vec<_> = found.iter().map(|it| it.name()).collect();
-        eprintln!("{harm:?}, done {done} times, is caught by {expected}, and found by {names:?}");
+        assert_found(format!("{harm:?}"), done, expected, &findings);
     });
     futures_util::future::join_all(each).await;
     assert_eq!(

@@ -1,7 +1,7 @@
 //! Which relation a name means, and what is told where none or several fit.
 
 use super::*;
-use crate::catalog::{Announce, Column, ColumnType, ResourceKind, Tenancy, TypeKind};
+use crate::catalog::{Column, ColumnType, ResourceKind, TypeKind};
 use std::collections::HashMap;
 
 fn table(relation: Oid, name: &str, columns: &[&str]) -> Resource {
@@ -22,27 +22,12 @@ fn table(relation: Oid, name: &str, columns: &[&str]) -> Resource {
         leakproof_order: false,
         orderable: true,
     };
+    let columns = (1..).zip(columns).map(column).collect();
     Resource {
-        name: name.into(),
-        schema: "test".into(),
-        table: name.into(),
         relation,
         kind: ResourceKind::Table,
-        columns: (1..).zip(columns).map(column).collect(),
         key: vec![0],
-        tenancy: Tenancy::Single,
-        references: Vec::new(),
-        collisions: Vec::new(),
-        row_security: false,
-        restricted: false,
-        secured_by: Vec::new(),
-        computed: Vec::new(),
-        visibility_depends_on: Vec::new(),
-        updated_at: None,
-        announce: Announce::Rows,
-        keyed: false,
-        rights: 0,
-        not_live: None,
+        ..Resource::of_values(&"test".into(), &name.into(), columns)
     }
 }
 
