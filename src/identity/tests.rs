@@ -146,7 +146,7 @@ fn only_the_configured_algorithm_is_accepted() {
     for algorithm in [Algorithm::HS384, Algorithm::HS512] {
         let error = verify(&sign_with(algorithm, SECRET, &claims)).unwrap_err();
         assert_eq!(error.kind(), Kind::TokenInvalid);
-        assert_eq!(error.detail(), "the algorithm is not accepted here");
+        assert_eq!(error.detail(), "The token's algorithm is not accepted here.");
     }
     let payload = URL_SAFE_NO_PAD.encode(claims.to_string());
     for header in [
@@ -218,7 +218,7 @@ fn a_huge_token_is_refused_unread() {
     let padding = "x".repeat(TOKEN_BYTES_MAX);
     let token = sign(&json!({"org": "1", "sub": "7", "padding": padding}));
     let error = verify(&token).unwrap_err();
-    assert_eq!(error.detail(), "the token is too long");
+    assert_eq!(error.detail(), "The token is too long.");
 }
 
 #[test]
