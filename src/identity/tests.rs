@@ -146,7 +146,10 @@ fn only_the_configured_algorithm_is_accepted() {
     for algorithm in [Algorithm::HS384, Algorithm::HS512] {
         let error = verify(&sign_with(algorithm, SECRET, &claims)).unwrap_err();
         assert_eq!(error.kind(), Kind::TokenInvalid);
-        assert_eq!(error.detail(), "The token's algorithm is not accepted here.");
+        assert_eq!(
+            error.detail(),
+            "The token's algorithm is not accepted here."
+        );
     }
     let payload = URL_SAFE_NO_PAD.encode(claims.to_string());
     for header in [
