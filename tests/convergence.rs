@@ -2,6 +2,7 @@
 //! hold all the while. `drill` shows that it can fail.
 mod book;
 mod chaos;
+mod company;
 mod drill;
 mod ears;
 mod faults;
@@ -17,6 +18,7 @@ mod report;
 mod rounds;
 mod schema;
 mod signals;
+mod trace;
 mod wire;
 mod world;
 mod writers;

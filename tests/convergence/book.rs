@@ -5,12 +5,11 @@ use super::{
     ears::{Ears, Roster},
     invariants::{Findings, Invariant},
     schema::{RESOURCES, key},
+    trace::Trace,
 };
 use serde_json::Value;
 use std::{
-    cell::Cell,
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
-    path::PathBuf,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -540,44 +539,4 @@ pub(super) fn foreign_value(bytes: &[u8], organization: i64) -> Option<String> {
             String::from_utf8_lossy(around).into_owned()
         })
     })
-}
-
-/// What a reader heard and did last, for whoever looks into a finding.
-#[derive(Debug, Default)]
-struct Trace {
-    lines: VecDeque<String>,
-    kept: Cell<bool>,
-}
-
-impl Trace {
-    const LINES_MAX: usize = 12_000;
-    const LINE_MAX: usize = 240;
-
-    fn add(&mut self, mut line: String) {
-        if self.lines.len() == Self::LINES_MAX {
-            self.lines.pop_front();
-        }
-        let end = (0..=Self::LINE_MAX.min(line.len())).rev();
-        let end = end.into_iter().find(|it| line.is_char_boundary(*it));
-        line.truncate(end.unwrap_or(0));
-        self.lines.push_back(line);
-    }
-
-    /// Writes it down at the first finding.
-    fn keep(&self, who: &str) {
-        if self.kept.replace(true) {
-            return;
-        }
-        let lines: Vec<&str> = self.lines.iter().map(String::as_str).collect();
-        let _ = std::fs::create_dir_all(trace_folder());
-        let _ = std::fs::write(
-            trace_folder().join(format!("{who}.trace")),
-            lines.join("\n"),
-        );
-    }
-}
-
-/// Where traces and the server's logs of a run are; they stay if something was found.
-pub(super) fn trace_folder() -> PathBuf {
-    std::env::temp_dir().join(format!("rowcast-convergence-{}", std::process::id()))
 }

@@ -2,15 +2,16 @@
 //! which everything is compared.
 
 use super::{
-    book::trace_folder,
+    company::{Company, Member, Phase},
     faults::Victims,
     invariants::{Findings, Invariant},
     ledger::Ledger,
     plan::{Plan, Random, Round},
     proxy::{Proxy, Upstream},
-    readers::{Company, Member, Phase, Reader},
+    readers::Reader,
     report::Tally,
     schema::ORGANIZATIONS,
+    trace::trace_folder,
     world::{Postgres, Serve},
     writers::{self, Office},
 };

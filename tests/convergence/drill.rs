@@ -2,12 +2,13 @@
 //! be found under its name; and one in which nothing is done, and nothing may be found.
 
 use super::{
+    company::Member,
     feed_harm::{self, HarmfulBroker},
     harm::{Harm, WireHarm},
     invariants::Findings,
     plan::Random,
     proxy::{Proxy, Rewriter, Upstream},
-    readers::{Member, Reader},
+    readers::Reader,
     rounds::{self, Rounds, assert_found, assert_nothing},
     schema,
     wire::{Tamper, Wire},

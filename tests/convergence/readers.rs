@@ -4,65 +4,17 @@
 
 use super::{
     book::{Beginning, Book, foreign_value},
-    ears::{Roster, row_topic},
-    invariants::{Findings, Invariant},
+    company::{Company, Member, Phase},
+    ears::row_topic,
+    invariants::Invariant,
     plan::Random,
     proxy::{Cut, Pace, Proxy},
-    report::Tally,
     schema::{RESOURCES, truth},
 };
 use crate::support::{Channel, Client, Refused, Transport};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{sync::Arc, time::Duration};
-use tokio::{
-    sync::{mpsc, watch},
-    time::Instant,
-};
-
-/// What everybody does at the moment.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Phase {
-    /// Readers misbehave.
-    Work,
-    /// Writers have stopped; readers come to this mark and version, and compare.
-    Rest { mark: i64, version: u64 },
-    /// It is over.
-    End,
-}
-
-/// Who a reader is.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Member {
-    pub(super) organization: i64,
-    pub(super) user: i64,
-    pub(super) transport: Transport,
-}
-
-impl Member {
-    pub(super) fn claims(&self) -> Value {
-        json!({ "org": self.organization, "sub": self.user.to_string() })
-    }
-}
-
-/// What all readers of a run share.
-#[derive(Clone)]
-pub(super) struct Company {
-    pub(super) findings: Findings,
-    pub(super) tally: Tally,
-    pub(super) phase: watch::Receiver<Phase>,
-    /// Told whenever a reader has compared itself at rest.
-    pub(super) rested: mpsc::Sender<String>,
-    /// The database, past all proxies.
-    pub(super) database_url: String,
-    pub(super) pause_max: Duration,
-    /// Nothing is done to the connections.
-    pub(super) peaceful: bool,
-    pub(super) patience: Duration,
-    /// A cursor of another database.
-    pub(super) foreign_cursor: Option<String>,
-    /// What is signalled, where it is known of every signal who has to hear it.
-    pub(super) roster: Option<Arc<Roster>>,
-}
+use tokio::time::Instant;
 
 /// How long an answer may take while the server is ill-treated.
 const ANSWER: Duration = Duration::from_secs(8);

@@ -4,9 +4,10 @@
 //! Knows neither the harm nor what is written meanwhile.
 
 use super::{
+    company::{Company, Phase},
     ears::Roster,
     invariants::{Findings, Invariant},
-    readers::{Company, Phase, Reader},
+    readers::Reader,
     report::Tally,
     schema,
 };

@@ -4,12 +4,13 @@
 //! each kind of harm, which has to be found under its name.
 
 use super::{
+    company::Member,
     drill::end,
     ears::{Fate, Roster, Sent, row_topic},
     invariants::{Findings, Invariant},
     plan::Random,
     proxy::{Proxy, Rewriter, Upstream},
-    readers::{Member, Reader},
+    readers::Reader,
     rounds::{self, Rounds, assert_found, assert_nothing},
     schema,
     wire::{Tamper, Wire},
