@@ -306,6 +306,7 @@ impl Queue {
         effects: &mut Effects,
     ) -> Option<Frames> {
         let mut frames: Option<Frames> = None;
+        let mut most_urgent = None;
         let mut freed = Vec::new();
         loop {
             let first = frames.is_none();
@@ -316,7 +317,7 @@ impl Queue {
                 Again::Frame(frame) => frame,
                 Again::NoRoom => break,
                 Again::CaughtUp => {
-                    let Some(sent) = self.next(room, first, now, bounds) else {
+                    let Some(sent) = self.next(room, &mut most_urgent, first, now, bounds) else {
                         break;
                     };
                     let events = sent.events().clone();
@@ -369,8 +370,16 @@ impl Queue {
         })
     }
 
-    /// What is handed out next of all that waits.
-    fn next(&mut self, room: Room, first: bool, now: u64, bounds: &Bounds) -> Option<Sent> {
+    /// What is handed out next of all that waits. Rows that are less urgent than others of the same
+    /// delivery (`most_urgent`) go with the next one, since readers unpack a delivery as a whole.
+    fn next(
+        &mut self,
+        room: Room,
+        most_urgent: &mut Option<u8>,
+        first: bool,
+        now: u64,
+        bounds: &Bounds,
+    ) -> Option<Sent> {
         if let Some(void) = self.void.take() {
             let mut out = BytesMut::new();
             event::reset(&mut out, None, void.reason, &void.position);
@@ -391,7 +400,12 @@ impl Queue {
             let waiting = self.are_changes_waiting();
             if !waiting || !changes_first {
                 let competing = waiting || self.lanes.compete() || self.lanes.holds(now, bounds);
-                return self.lanes.take(lane?.2, room, first, competing, bounds);
+                let (_, urgency, lane) = lane?;
+                if most_urgent.is_some_and(|it| it < urgency) {
+                    return None;
+                }
+                *most_urgent = Some(urgency);
+                return self.lanes.take(lane, room, first, competing, bounds);
             }
             let portion = match lane {
                 Some(_) => PORTION_BYTES.min(room.bytes),
