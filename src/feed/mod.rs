@@ -36,7 +36,9 @@ mod lanes;
 mod pass;
 mod replay;
 mod replays;
+mod rights;
 mod tail;
+mod told;
 mod touched;
 mod upkeep;
 

@@ -5,14 +5,16 @@
 //! identities that are online. Knows neither when a pass is due nor how views come to be.
 
 use super::{
-    decide::{Happened, Row, belongs},
-    lanes::{Job, Known, Lanes, Question, Work},
-    touched::{Touch, Touched, Whose, Writers, reason},
+    decide::{Row, belongs},
+    lanes::{Job, Lanes, Question, Work},
+    rights::{allowed, columns},
+    told::Told,
+    touched::{Touch, Touched, Whose, reason},
 };
 use crate::{
     broker::{Address, Broker},
-    catalog::{Access, Announce, Oid, Privileges, Resource},
-    channel::{Audience, BatchBuilder, Change, Group},
+    catalog::{Access, Announce, Oid},
+    channel::{Audience, BatchBuilder, Group},
     error::Result,
     identity::{OrganizationId, Role},
     postgres::{
@@ -20,7 +22,6 @@ use crate::{
         changelog::{Asked, Plan, State, View},
     },
     snapshot::{Position, Snapshot},
-    wire::event::Op,
 };
 use bytes::Bytes;
 use std::{
@@ -53,7 +54,7 @@ type Online = BTreeMap<OrganizationId, BTreeMap<Role, Vec<Arc<Group>>>>;
 
 /// The rows of each resource as one role reads them, by the key's number; `None`: they could not be
 /// read.
-type RoleRows = HashMap<Oid, Option<HashMap<usize, Bytes>>>;
+pub(super) type RoleRows = HashMap<Oid, Option<HashMap<usize, Bytes>>>;
 
 impl Pass<'_> {
     /// Tells everybody. Afterwards everything up to the position is queued, or held for those for
@@ -304,132 +305,6 @@ impl Pass<'_> {
     }
 }
 
-/// What those of one organization and role are told of one resource.
-struct Told<'a> {
-    pass: &'a Pass<'a>,
-    touch: &'a Touch,
-    organization: &'a OrganizationId,
-    privileges: &'a Privileges,
-    reading: Option<&'a Reading>,
-}
-
-impl Told<'_> {
-    /// Whether the resource is reset, in which case nothing else is to be said of it.
-    fn reset(&self, batch: &mut BatchBuilder) -> bool {
-        let resource = &self.touch.resource;
-        let reset = self.touch.reset.as_ref();
-        let reason = match reset.filter(|it| it.0.contains(&self.organization.0)) {
-            Some((_, reason)) => reason,
-            // Rows whose key the role may not read cannot be told one by one.
-            None if self.reading.is_some() && !readable(resource, self.privileges) => {
-                if !self.rows().any(|(_, row)| self.happened(&row).is_some()) {
-                    return true;
-                }
-                reason::CHANGED
-            }
-            None => return false,
-        };
-        batch.reset(Some(resource.name.clone()), reason);
-        true
-    }
-
-    fn changes(&self, rows: &RoleRows, batch: &mut BatchBuilder) {
-        let resource = &self.touch.resource;
-        let whole = resource.announce == Announce::Rows;
-        let rows = match rows.get(&resource.relation) {
-            Some(None) => {
-                batch.reset(Some(resource.name.clone()), reason::SCHEMA);
-                return;
-            }
-            Some(Some(rows)) => Some(rows),
-            None => None,
-        };
-        // A row that is there but could not be read: TRUNCATE, and whatever writes a table anew, hides
-        // its rows from snapshots from before (PostgreSQL manual, "Caveats" of concurrency control).
-        let unread = |(number, row): &(usize, Row<'_>)| {
-            let told = matches!(self.happened(row), Some(Happened::Changed(op)) if op.leaves_row());
-            whole && told && rows.is_some_and(|it| !it.contains_key(number))
-        };
-        if self.rows().any(|it| unread(&it)) {
-            batch.reset(Some(resource.name.clone()), reason::SCHEMA);
-            return;
-        }
-        for (number, row) in self.rows() {
-            let Some(happened) = self.happened(&row) else {
-                continue;
-            };
-            let (op, transient) = match happened {
-                Happened::Changed(op) => (op, false),
-                Happened::Passed => (Op::Delete, true),
-            };
-            let data = rows.and_then(|it| it.get(&number)).cloned();
-            batch.change(Change {
-                resource: resource.name.clone(),
-                key: row.after.id.clone(),
-                op,
-                version: self.pass.position.version,
-                actions: row.touched.actions.clone(),
-                row: data.filter(|_| whole && op.leaves_row()),
-                transient,
-            });
-        }
-    }
-
-    /// What is to be asked for each identity. The rows are the same for all roles.
-    fn question(
-        &self,
-        known: &mut HashMap<Oid, Arc<Vec<Known>>>,
-        batch: &mut BatchBuilder,
-    ) -> Option<Question> {
-        let resource = &self.touch.resource;
-        let visibility = self.touch.visibility.as_ref();
-        let compare = visibility
-            .filter(|it| it.0.contains(&self.organization.0))
-            .map(|it| it.1 == Writers::Several);
-        let rows = known
-            .entry(resource.relation)
-            .or_insert_with(|| Arc::new(self.known()))
-            .clone();
-        if rows.is_empty() && compare.is_none() {
-            return None;
-        }
-        if self.pass.before.is_none() || resource.key.is_empty() {
-            batch.reset(Some(resource.name.clone()), reason::UNREADABLE);
-            return None;
-        }
-        let columns = match resource.announce {
-            Announce::Rows => columns(resource, self.privileges),
-            _ => Vec::new(),
-        };
-        Some(Question {
-            resource: resource.clone(),
-            rows,
-            columns,
-            compare,
-        })
-    }
-
-    fn known(&self) -> Vec<Known> {
-        self.rows()
-            .filter(|(_, row)| self.happened(row).is_some())
-            .map(|(_, row)| Known {
-                touched: row.touched.clone(),
-                before: row.before.unwrap_or(row.after).clone(),
-                after: row.after.clone(),
-            })
-            .collect()
-    }
-
-    fn rows(&self) -> impl Iterator<Item = (usize, Row<'_>)> {
-        let reading = self.reading.into_iter();
-        reading.flat_map(|it| it.rows(self.touch)).enumerate()
-    }
-
-    fn happened(&self, row: &Row<'_>) -> Option<Happened> {
-        row.happened(&self.touch.resource, &self.organization.0)
-    }
-}
-
 impl Reading {
     pub(super) fn rows<'a>(&'a self, touch: &'a Touch) -> impl Iterator<Item = Row<'a>> {
         let states = touch.keys.iter().zip(&self.after).enumerate();
@@ -439,29 +314,4 @@ impl Reading {
             after,
         })
     }
-}
-
-/// The role's privileges, if it may be told of the resource at all.
-pub(super) fn allowed<'a>(access: &'a Access, resource: &Resource) -> Option<&'a Privileges> {
-    access
-        .resource(&resource.name)
-        .ok()
-        .and_then(|_| access.privileges(resource.relation))
-        .map(|it| &**it)
-        .filter(|it| it.select.contains(&true))
-}
-
-/// The columns that may be read.
-pub(super) fn columns(resource: &Resource, privileges: &Privileges) -> Vec<usize> {
-    let readable = |it: &usize| privileges.select.get(*it) == Some(&true);
-    match self::readable(resource, privileges) {
-        true => (0..resource.columns.len()).filter(readable).collect(),
-        false => Vec::new(),
-    }
-}
-
-/// Whether the whole key may be read.
-pub(super) fn readable(resource: &Resource, privileges: &Privileges) -> bool {
-    let mut key = resource.key.iter();
-    key.all(|it| privileges.select.get(*it) == Some(&true))
 }
