@@ -6,8 +6,9 @@
 use super::{
     entry::{Entry, Hint, Xid8},
     plan::Plan,
+    readers::News,
     texts,
-    view::{KEPT, MARK_FOR_LOG, News, RELEASE, View, entries, failed, is_whole},
+    view::{KEPT, MARK_FOR_LOG, RELEASE, View, entries, failed, is_whole},
 };
 use crate::{
     catalog::{Oid, Resource},
