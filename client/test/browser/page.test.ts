@@ -16,6 +16,8 @@ declare const rowcast: {
   status: { state: string; via: string; isLeader: boolean; isCaughtUp: boolean; pending: number; reason?: string };
   get(resource: string, id: number): Record<string, unknown> | undefined;
   onStatus(listener: () => void): void;
+  from(resource: string): { limit(rows: number): PromiseLike<unknown> };
+  prefetch(query: unknown): Promise<boolean>;
 };
 
 let dev: Dev;
@@ -248,6 +250,49 @@ test("fifty tabs share one connection, and each hears everything, also when the 
   await dev.call("PATCH", `/tickets/${row?.id}`, { subject: "To the other forty-nine" });
   await all("To the other forty-nine", rest);
   assert.equal(sockets, 2);
+  await leave();
+});
+
+test("the panel tells what has happened, and the switch makes a slow link of a fast one", { skip }, async () => {
+  const page = await open(await context());
+  await ready(page);
+  await caughtUp(page);
+  const figure = async (name: string) => (await page.textContent(`.figures dt:text-is("${name}") + dd`)) ?? "";
+  await until("the figures are there", async () => /^[1-9]/.test(await figure("Version")) && /^[1-9]/.test(await figure("Rows received")));
+  assert.match(await figure("Connection"), /^WebSocket/);
+  assert.equal(await figure("Equal to the database"), "yes");
+  for (const name of ["First row", "Done"]) assert.match(await figure(name), /^[\d,.]+ m?s$/, name);
+  assert.match(await figure("Received"), /^[\d,.]+ \w?B/);
+  const notices = Number((await figure("Notices")).replace(/,/g, ""));
+  const id = Number(await page.getAttribute(".item >> nth=2", "data-ticket"));
+  await dev.call("PATCH", `/tickets/${id}`, { subject: "Counted" });
+  await until("the notice is counted", async () => Number((await figure("Notices")).replace(/,/g, "")) > notices);
+  const tookMs = () => page.evaluate(async () => {
+    const began = performance.now();
+    await rowcast.from("tickets").limit(1);
+    return performance.now() - began;
+  });
+  await page.check('input[value="2g"]', { force: true });
+  // The answer cannot be there before a round trip is over, however fast the machine.
+  const slow = await tookMs();
+  assert.ok(slow >= 290, `${slow} ms`);
+  await shot(page, "figures");
+  await page.check('input[value="fast"]', { force: true });
+  await until("it is fast again", async () => (await tookMs()) < 290);
+  await leave();
+});
+
+test("whoever saves data gets what was asked for, and nothing ahead of it", { skip }, async () => {
+  const where = await context();
+  await where.addInitScript(() => Object.defineProperty(navigator, "connection", { value: { saveData: true } }));
+  const page = await open(where, "?alone");
+  await ready(page);
+  assert.equal(await page.evaluate(() => rowcast.prefetch(rowcast.from("labels").limit(2))), false);
+  const asked = () => page.evaluate(() => rowcast.figures.requests.filter(({ path }) => path.includes("/messages")).length);
+  assert.equal(await asked(), 0);
+  await page.click(".item >> nth=1");
+  await page.waitForSelector('.messages[data-state="ready"] .message');
+  assert.equal(await asked(), 1);
   await leave();
 });
 
