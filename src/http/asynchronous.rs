@@ -128,7 +128,7 @@ impl Asynchronous {
         let start = async {
             let priority = priority_of(head)?;
             Media::read(head)?.expect_events()?;
-            // Rows that enter a store show times in UTC.
+            // Under strict handling this refuses a time zone: rows that enter a store show times in UTC.
             Preferences::read(head)?;
             let mut query = match wanted {
                 Wanted::Query(query) => *query,

@@ -241,7 +241,7 @@ pub(super) async fn item(
             .accept(&head, &preferences, &identity, id, Wanted::Target(&target))
             .await;
     }
-    // An item is a row as it is, which a store may keep.
+    // Under strict handling this refuses a time zone: an item is a row as it is, which a store may keep.
     Preferences::read(&head)?;
     let wanted = conditions::if_match(&head)?;
     let unless = conditions::if_none_match(&head)?;
