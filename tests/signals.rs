@@ -3,6 +3,7 @@
 mod delivery;
 mod everywhere;
 mod keys;
+mod notices;
 mod presence;
 mod rights;
 mod writes;

@@ -171,11 +171,11 @@ fn encoded() -> Vec<(&'static str, Bytes)> {
         ("gone", gone.encode()),
         (
             "reset of a resource",
-            written(|out| event::reset(out, Some("tickets"), "lagged", &at)),
+            written(|out| event::reset(out, Some("tickets"), "lagged", &[], &at)),
         ),
         (
             "reset of everything",
-            written(|out| event::reset(out, None, "cursor", &at)),
+            written(|out| event::reset(out, None, "cursor", &[], &at)),
         ),
         ("signal", signalled()),
         ("void", signal::line(&Void { action_id: "a1" })),

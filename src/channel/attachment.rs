@@ -268,7 +268,7 @@ impl Attachment {
             }
             Step::Wait { .. } => {}
         }
-        ready!(self.timer.poll(&shared.clock, self.ping_at, context));
+        ready!(self.timer.poll(&shared.clock, now, self.ping_at, context));
         self.ping_at = now + shared.bounds.ping_ms;
         // Read before the queue is locked: what is settled by now is queued or was handed out.
         let current = self.channel.group().position();

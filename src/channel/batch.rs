@@ -44,6 +44,9 @@ pub enum Entry {
         resource: Option<Arc<str>>,
         /// A word of the protocol's, e.g. `truncated`.
         reason: &'static str,
+        /// The actions that did all of it, where that is known: whoever knows what they did need not
+        /// fetch it. Otherwise none.
+        actions: Arc<[Arc<str>]>,
         /// Told only to channels whose readers may have seen what is void now: at a request, a replay
         /// or a plain answer whose snapshot lies inside the batch.
         transient: bool,
@@ -72,9 +75,12 @@ impl Entry {
         match self {
             Entry::Change(change) => change.write(out, cursor),
             Entry::Reset {
-                resource, reason, ..
+                resource,
+                reason,
+                actions,
+                ..
             } => {
-                event::reset(out, resource.as_deref(), reason, position);
+                event::reset(out, resource.as_deref(), reason, actions, position);
             }
         }
     }
@@ -263,6 +269,23 @@ impl BatchBuilder {
         self.resets.push(Entry::Reset {
             resource,
             reason,
+            actions: Arc::default(),
+            transient: false,
+        });
+        self
+    }
+
+    /// Adds a reset of a resource that names the actions by which it changed, all of them.
+    pub fn reset_by(
+        &mut self,
+        resource: Arc<str>,
+        reason: &'static str,
+        actions: Arc<[Arc<str>]>,
+    ) -> &mut Self {
+        self.resets.push(Entry::Reset {
+            resource: Some(resource),
+            reason,
+            actions,
             transient: false,
         });
         self
@@ -274,6 +297,7 @@ impl BatchBuilder {
         self.resets.push(Entry::Reset {
             resource: Some(resource),
             reason,
+            actions: Arc::default(),
             transient: true,
         });
         self

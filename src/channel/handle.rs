@@ -161,7 +161,7 @@ impl Channel {
 
     /// Queues an event that is not about the database: a signal, or who is present. Where too many
     /// wait, the reader is told that some are lost.
-    pub fn tell(&self, event: &Events) {
+    pub fn tell(&self, event: &Arc<Events>) {
         let now = self.now();
         let bounds = &self.group.shared().bounds;
         self.with(|queue, effects| queue.tell(event, signals_lost, now, bounds, effects));

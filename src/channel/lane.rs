@@ -135,7 +135,7 @@ impl Waiting<'_> {
                 Offer::Done => return Poll::Ready(Ok(())),
                 Offer::Failed(kind) => return Poll::Ready(Err(kind)),
                 Offer::Blocked { until } => {
-                    if timer.poll(&shared.clock, until, context).is_pending() {
+                    if timer.poll(&shared.clock, now, until, context).is_pending() {
                         return Poll::Pending;
                     }
                 }

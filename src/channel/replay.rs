@@ -123,7 +123,7 @@ impl ReplayLane {
                 Offer::Done => return Poll::Ready(Ok(())),
                 Offer::Failed(kind) => return Poll::Ready(Err(kind)),
                 Offer::Blocked { until } => {
-                    if timer.poll(&shared.clock, until, context).is_pending() {
+                    if timer.poll(&shared.clock, now, until, context).is_pending() {
                         return Poll::Pending;
                     }
                 }

@@ -33,7 +33,15 @@ impl Told<'_> {
         let resource = &self.touch.resource;
         let reset = self.touch.reset.as_ref();
         let reason = match reset.filter(|it| it.0.contains(&self.organization.0)) {
-            Some((_, reason)) => reason,
+            Some((_, reason)) => {
+                // Behind row-level security not everybody is to know who did something.
+                let actions = match resource.restricted {
+                    false => self.touch.actions(&self.organization.0),
+                    true => Arc::default(),
+                };
+                batch.reset_by(resource.name.clone(), reason, actions);
+                return true;
+            }
             // Rows whose key the role may not read cannot be told one by one.
             None if self.reading.is_some() && !readable(resource, self.privileges) => {
                 if !self.rows().any(|(_, row)| self.happened(&row).is_some()) {

@@ -52,9 +52,27 @@ pub(super) struct Touch {
     places: HashMap<Vec<Arc<str>>, usize>,
     /// Who has to fetch everything again, and why.
     pub(super) reset: Option<(Whose, &'static str)>,
+    /// By which actions, where that is the reason.
+    acted: Acted,
     /// Whose view of the resource may have changed, and how many transactions may have changed it.
     pub(super) visibility: Option<(Whose, Writers)>,
 }
+
+/// By which actions a resource changed of which single changes are not told.
+#[derive(Debug, Default)]
+struct Acted {
+    /// It was reset for other reasons too, or nobody knows whose the rows were.
+    untold: bool,
+    /// For each organization its actions, each with the one row that it touched; `None` where something
+    /// was done by no action, or one touched more rows than one: who did it knows only the row that was
+    /// written, not what else followed.
+    by: HashMap<Arc<str>, Option<ByAction>>,
+}
+
+type ByAction = BTreeMap<Arc<str>, Option<Vec<Arc<str>>>>;
+
+/// Actions that a reset names; where there are more, it names none.
+const ACTIONS_MAX: usize = 100;
 
 /// A key that was written.
 #[derive(Debug, Clone)]
@@ -207,8 +225,31 @@ impl Touched {
                 keys: Vec::new(),
                 places: HashMap::new(),
                 reset: None,
+                acted: Acted::default(),
                 visibility: None,
             })
+    }
+}
+
+impl Acted {
+    fn add(&mut self, entry: &Entry, whose: &Whose) {
+        self.untold |= whose.everybody || !whose.references.is_empty() || !whose.logged.is_empty();
+        for organization in &whose.organizations {
+            let known = self.by.entry(organization.clone());
+            let known = known.or_insert_with(|| Some(ByAction::new()));
+            let is_one = match (&entry.action, known.as_mut()) {
+                (Some(action), Some(known)) => {
+                    let row = known
+                        .entry(action.clone())
+                        .or_insert_with(|| entry.key.clone());
+                    entry.key.is_some() && *row == entry.key
+                }
+                _ => false,
+            };
+            if !is_one {
+                *known = None;
+            }
+        }
     }
 }
 
@@ -243,8 +284,23 @@ impl Touch {
             (Meaning::Row, None) if entry.hint != Hint::Anything && whole.is_none() => {
                 self.reset(Whose::everybody(), reason::SCHEMA);
             }
+            (Meaning::Row, _)
+                if whole.is_none() && concern.resource.announce == Announce::Resource =>
+            {
+                self.acted.add(entry, &whose);
+                self.add_reset(whose, reason::CHANGED);
+            }
             _ => self.reset(whose, whole.unwrap_or(reason::CHANGED)),
         }
+    }
+
+    /// The actions that did all for which an organization has to fetch the resource again; none if
+    /// something else did some of it.
+    pub(super) fn actions(&self, organization: &str) -> Arc<[Arc<str>]> {
+        let by = self.acted.by.get(organization);
+        let actions = by.and_then(Option::as_ref);
+        let actions = actions.filter(|it| !self.acted.untold && it.len() <= ACTIONS_MAX);
+        actions.map_or_else(Arc::default, |it| it.keys().cloned().collect())
     }
 
     fn key(&mut self, entry: &Entry, key: &[Arc<str>], whose: Whose) {
@@ -283,6 +339,11 @@ impl Touch {
     }
 
     fn reset(&mut self, whose: Whose, reason: &'static str) {
+        self.acted.untold = true;
+        self.add_reset(whose, reason);
+    }
+
+    fn add_reset(&mut self, whose: Whose, reason: &'static str) {
         match &mut self.reset {
             Some((known, _)) => known.add(whose),
             none => *none = Some((whose, reason)),

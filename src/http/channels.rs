@@ -243,7 +243,10 @@ pub(super) async fn renew(
         return Ok(done());
     }
     let Auth { token } = read(&body)?;
-    match channels.renewal().renew(&channel, &token)? {
+    match channels
+        .renewal()
+        .renew(&channel, &token, &channels.signals)?
+    {
         None => Ok(done()),
         Some(reason) => {
             channel.close(reason);
@@ -287,16 +290,23 @@ pub(super) struct Renewal {
 impl Renewal {
     /// Lets the channel's reader go on until this token ends. A token of another identity ends the
     /// channel, whose events are not that identity's; the reader is to be closed as returned, and
-    /// comes back at once for a channel of the new identity's.
+    /// comes back at once for a channel of the new identity's. What the token takes away of rights to
+    /// topics is looked at.
     ///
     /// # Errors
     /// `TokenInvalid`, `TokenExpired`, `ClaimMissing`: the former token still counts.
-    pub(super) fn renew(&self, channel: &Arc<Channel>, token: &str) -> Result<Option<Close>> {
+    pub(super) fn renew(
+        &self,
+        channel: &Arc<Channel>,
+        token: &str,
+        signals: &Signals,
+    ) -> Result<Option<Close>> {
         let caller = self.callers.verify(token)?;
         if caller.identity.key == channel.identity().key {
             self.prolong(channel, &caller);
             return Ok(None);
         }
+        signals.succeeded(channel.identity(), &caller.identity);
         channel.close(OTHER_IDENTITY);
         self.hub.end(&channel.identity().key, channel.id());
         Ok(Some(OTHER_IDENTITY))

@@ -63,6 +63,15 @@ impl ClientStream {
         }
     }
 
+    /// Whether another answer goes out in place of what is to be written, which this begins.
+    fn is_instead(&mut self, beginning: &[u8]) -> bool {
+        self.tune();
+        if self.instead.is_none() {
+            self.instead = unread::instead_of(beginning);
+        }
+        self.instead.is_some()
+    }
+
     fn poll_instead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let Self { tcp, instead, .. } = self;
@@ -109,11 +118,16 @@ impl AsyncRead for ClientStream {
 
 impl AsyncWrite for ClientStream {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+        if !self.is_instead(bytes) {
+            let written = Pin::new(&mut self.tcp).poll_write(cx, bytes);
+            return self.watched(cx, written);
+        }
+        ready!(self.poll_instead(cx))?;
+        Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_write_vectored(
@@ -121,13 +135,10 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.tune();
-        if self.instead.is_none()
-            && let [head] = slices
-        {
-            self.instead = unread::instead_of(head);
+        if let [only] = slices {
+            return self.poll_write(cx, only);
         }
-        if self.instead.is_some() {
+        if self.is_instead(&[]) {
             ready!(self.poll_instead(cx))?;
             return Poll::Ready(Ok(slices.iter().map(|it| it.len()).sum()));
         }

@@ -13,19 +13,21 @@ mod organization;
 mod presence;
 mod rate;
 mod topic;
+mod upkeep;
+mod watch;
 
 pub use topic::{Named, RowTopic, Topic};
 
 use crate::{
-    channel::{Batch, Channel, Entry, Hub, Watch},
+    channel::{Channel, Hub, Watch},
     config::Config,
     error::{Error, Kind, Result},
-    identity::{Identity, OrganizationId, UserId},
+    identity::{Identity, OrganizationId},
     postgres::Database,
     query::{ActionId, Query, row_id},
     wire::{Events, signal},
 };
-use organization::{Organization, Outgoing, Rates, Seat, TICK};
+use organization::{Organization, Outgoing, Rates, Seat};
 use rate::Rate;
 use serde_json::value::RawValue;
 use std::{
@@ -41,8 +43,6 @@ const STATE_BYTES_MAX: usize = 1 << 10;
 const NAME_CHARS_MAX: usize = 64;
 /// People that an answer lists.
 const LISTED_MAX: usize = 1_000;
-/// For how long a question about a right may wait for its answer.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a client wants to tell the others.
 #[derive(Debug)]
@@ -93,7 +93,10 @@ impl Signals {
         });
         let watch: Weak<dyn Watch> = Arc::downgrade(&(signals.clone() as Arc<dyn Watch>));
         hub.watch(watch);
-        let task = tokio::spawn(look_after(Arc::downgrade(&signals), signals.work.clone()));
+        let task = tokio::spawn(upkeep::look_after(
+            Arc::downgrade(&signals),
+            signals.work.clone(),
+        ));
         *lock(&signals.task) = Some(task.abort_handle());
         signals
     }
@@ -197,7 +200,7 @@ impl Signals {
         let announces = announces.map(|it| (Arc::from(it.as_str()), now + self.action_timeout));
         let outgoing = Outgoing {
             topic: &topic,
-            events: &Events::one(line),
+            events: &Arc::new(Events::one(line)),
             announces,
         };
         lock(&organization).send(channel, &outgoing, &self.rates, now)?;
@@ -209,6 +212,19 @@ impl Signals {
     pub fn refused(&self, identity: &Identity, action: &ActionId) {
         if let Some(organization) = self.known(&identity.organization) {
             lock(&organization).take_back(&identity.user, &Arc::from(action.as_str()));
+        }
+    }
+
+    /// A user has shown another token, whose claims are others than those before: what they see no more
+    /// is looked at, though their channel ends anyway. Of another user's token nothing follows.
+    pub fn succeeded(&self, before: &Identity, now: &Arc<Identity>) {
+        if before.organization != now.organization || before.user != now.user {
+            return;
+        }
+        if let Some(organization) = self.known(&before.organization)
+            && lock(&organization).succeed(before.key, now)
+        {
+            self.work.notify_one();
         }
     }
 
@@ -266,182 +282,6 @@ impl Signals {
 
     fn known(&self, id: &OrganizationId) -> Option<Arc<Mutex<Organization>>> {
         lock(&self.organizations).get(id).cloned()
-    }
-
-    /// Does what is due everywhere. Whether there is more to do soon.
-    async fn look(&self) -> bool {
-        let organizations: Vec<_> = lock(&self.organizations)
-            .iter()
-            .map(|(id, it)| (id.clone(), it.clone()))
-            .collect();
-        let mut busy = false;
-        for (id, organization) in organizations {
-            let now = Instant::now();
-            let doubts = lock(&organization).take_doubts();
-            for (identity, topic) in doubts {
-                self.settle(&organization, &identity, &topic).await;
-            }
-            let shaken = lock(&organization).take_shaken();
-            for topic in shaken {
-                self.reconsider(&id, &organization, topic).await;
-            }
-            let due = lock(&organization).announced.due(now);
-            for (user, action) in due {
-                self.judge(&id, &organization, &user, &action).await;
-            }
-            busy |= lock(&organization).tick(now);
-        }
-        // Nobody else can be about to fill one that is held here only.
-        lock(&self.organizations).retain(|_, it| Arc::strong_count(it) > 1 || !lock(it).is_empty());
-        busy
-    }
-
-    /// Ends an identity's part in a topic if it does not see the row any more. A question that fails
-    /// is asked again.
-    async fn settle(
-        &self,
-        organization: &Mutex<Organization>,
-        identity: &Arc<Identity>,
-        topic: &Topic,
-    ) {
-        let Topic::Row(row) = topic else {
-            return;
-        };
-        let id = row.name.split_once('/').map_or("", |(_, id)| id);
-        let sees = self.row(identity, &row.resource, id);
-        match tokio::time::timeout(CHECK_TIMEOUT, sees).await {
-            Ok(Ok(Some(_))) => {}
-            Ok(Ok(None)) => lock(organization).lose(identity.key, topic),
-            Ok(Err(_)) | Err(_) => lock(organization).doubt(identity.key, topic.clone()),
-        }
-    }
-
-    /// Retires the key of a row if somebody who holds it has lost the row, and says so to everybody on
-    /// the topic. A question that fails is asked again.
-    async fn reconsider(
-        &self,
-        id: &OrganizationId,
-        organization: &Mutex<Organization>,
-        topic: Topic,
-    ) {
-        let Topic::Row(row) = &topic else {
-            return;
-        };
-        let row_id = row.name.split_once('/').map_or("", |(_, id)| id);
-        let retired = self.database.reconsider_key(id, &row.resource, row_id);
-        match tokio::time::timeout(CHECK_TIMEOUT, retired).await {
-            Ok(Ok(true)) => {
-                let event = signal::KeyEvent { topic: &row.name };
-                lock(organization).tell(&topic, &Events::one(signal::line(&event)));
-            }
-            Ok(Ok(false)) => {}
-            // Nothing that asking again would change; handing it out fails too, and says so.
-            Ok(Err(error)) if error.kind() == Kind::KeyUnreadable => {}
-            Ok(Err(_)) | Err(_) => lock(organization).shake_again(topic),
-        }
-    }
-
-    /// Takes back what announced a write, unless it was committed.
-    async fn judge(
-        &self,
-        id: &OrganizationId,
-        organization: &Mutex<Organization>,
-        user: &UserId,
-        action: &Arc<str>,
-    ) {
-        let committed = self.database.is_committed(id, user, action);
-        match tokio::time::timeout(CHECK_TIMEOUT, committed).await {
-            Ok(Ok(true)) => {
-                lock(organization).announced.remove(user, action);
-            }
-            Ok(Ok(false)) => lock(organization).take_back(user, action),
-            // Asked again at the next look.
-            Ok(Err(_)) | Err(_) => {}
-        }
-    }
-}
-
-impl Watch for Signals {
-    fn attached(&self, channel: &Arc<Channel>) {
-        let organization = self.organization(&channel.identity().organization);
-        lock(&organization).attached(channel);
-        self.work.notify_one();
-    }
-
-    fn detached(&self, channel: &Channel, lingers: Duration) {
-        if let Some(organization) = self.known(&channel.identity().organization) {
-            lock(&organization).detached(&Seat::of(channel), Instant::now() + lingers);
-            self.work.notify_one();
-        }
-    }
-
-    fn ended(&self, channel: &Channel) {
-        if let Some(organization) = self.known(&channel.identity().organization) {
-            lock(&organization).ended(&Seat::of(channel));
-            self.work.notify_one();
-        }
-    }
-
-    fn shaken(
-        &self,
-        organization: &OrganizationId,
-        resource: &Arc<str>,
-        rows: Option<&[Arc<str>]>,
-    ) {
-        if let Some(organization) = self.known(organization)
-            && lock(&organization).shake(resource, rows)
-        {
-            self.work.notify_one();
-        }
-    }
-
-    /// A row that went, for this identity, is no topic of its any more; a reset says that something
-    /// may have gone.
-    fn told(&self, identity: &Identity, batch: &Batch) {
-        let Some(organization) = self.known(&identity.organization) else {
-            return;
-        };
-        let mut organization = lock(&organization);
-        let mut doubted = false;
-        for topic in organization.rows_of(identity.key) {
-            let Topic::Row(row) = &topic else {
-                continue;
-            };
-            let concerns = |entry: &Entry| match entry {
-                Entry::Change(change) => {
-                    change.resource == row.resource
-                        && change.key == row.key
-                        && !change.op.leaves_row()
-                }
-                Entry::Reset { resource, .. } => {
-                    resource.as_ref().is_none_or(|it| *it == row.resource)
-                }
-            };
-            if batch.entries.iter().any(concerns) {
-                organization.doubt(identity.key, topic);
-                doubted = true;
-            }
-        }
-        drop(organization);
-        if doubted {
-            self.work.notify_one();
-        }
-    }
-}
-
-/// Looks when there may be something to do, and every tick while there is. What comes together is told
-/// together.
-async fn look_after(signals: Weak<Signals>, work: Arc<Notify>) {
-    let mut busy = false;
-    loop {
-        if !busy {
-            work.notified().await;
-        }
-        tokio::time::sleep(TICK).await;
-        let Some(signals) = signals.upgrade() else {
-            return;
-        };
-        busy = signals.look().await;
     }
 }
 

@@ -209,6 +209,55 @@ async fn keys_come_beside_rows() {
 }
 
 #[tokio::test]
+async fn the_key_of_a_single_row_comes_beside_it() {
+    let server = TestServer::helpdesk_with(keyed(&[OLD])).await;
+    let one = server.client(1, 1);
+    let (private, _) = tickets(&server).await;
+    member(&server, &private, 2, false).await;
+    let path = format!("/tickets/{private}?include=key");
+    let key = one.get(&format!("/tickets/{private}/key"));
+    let key = key.expect(200).await.json();
+    let answer = one.get(&path).expect(200).await.json();
+    assert_eq!(answer["tickets"].as_array().unwrap().len(), 1);
+    assert_eq!(answer["tickets"][0]["id"].to_string(), private);
+    assert_eq!(answer["key"], json!([key]));
+    // Beside related rows as well.
+    let related = one.get(&format!("{path},contacts")).expect(200).await;
+    assert_eq!(related.json()["key"], json!([key]));
+    assert_eq!(related.json()["contacts"].as_array().unwrap().len(), 1);
+    // On a channel it comes behind the row.
+    let ask = async |client: &Client| {
+        let mut channel = client.channel(Transport::Sse, "tab").await;
+        channel.expect("open").await;
+        let asked = client.get(&path).header("request-id", "r1");
+        asked.header("channel-id", "tab").expect(202).await;
+        let (events, done) = channel.until("done").await;
+        assert_eq!(done["rows"], events.len());
+        channel.leave().await;
+        events
+    };
+    let events = ask(&one).await;
+    let resources: Vec<_> = events.iter().map(|it| &it["resource"]).collect();
+    assert_eq!(resources, ["tickets", "key"]);
+    assert_eq!(events[1]["row"], key);
+    assert_eq!(events[1]["partial"], true);
+    // Who does not see the row, of this organization or another, sees no key, and learns nothing.
+    let missing = one.get("/tickets/99999999?include=key");
+    let missing = missing.expect(404).await.problem();
+    for stranger in [
+        server.client(1, 2),
+        server.client(2, 101),
+        server.client(2, 1),
+    ] {
+        assert_eq!(stranger.get(&path).expect(404).await.problem(), missing);
+        assert_eq!(ask(&stranger).await, Vec::<Value>::new());
+    }
+    let held = "select string_agg(distinct user_id, ' ') from rowcast.row_key_holders";
+    assert_eq!(server.database.psql(held).await, "1");
+    server.finish().await;
+}
+
+#[tokio::test]
 async fn a_master_key_is_changed_while_several_servers_run() {
     let server = TestServer::helpdesk_with(keyed(&[OLD])).await;
     let (_, open) = tickets(&server).await;

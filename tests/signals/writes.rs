@@ -1,7 +1,7 @@
 //! Signals that announce a write: confirmed by its commit, or taken back.
 
 use super::{on, send};
-use crate::support::{TestServer, Transport};
+use crate::support::{Channel, Client, TestServer, Transport, server::SECRET, token_of};
 use serde_json::json;
 use std::time::Duration;
 
@@ -61,5 +61,73 @@ async fn a_write_that_is_refused_is_taken_back_at_once() {
     assert_eq!(reader.expect("signal").await["action_id"], "bad");
     assert_eq!(reader.expect("void").await["action_id"], "bad");
     drop(reader);
+    server.finish().await;
+}
+
+/// What becomes of announced writes, until this many have ended: each change or `void` by its action.
+async fn ends(reader: &mut Channel, count: usize) -> Vec<(String, String)> {
+    let mut ends = Vec::new();
+    while ends.len() < count {
+        let event = reader.next().await;
+        if let ("change" | "void", Some(action)) =
+            (event["type"].as_str().unwrap(), event["action_id"].as_str())
+        {
+            ends.push((
+                action.to_owned(),
+                event["type"].as_str().unwrap().to_owned(),
+            ));
+        }
+    }
+    ends.sort();
+    ends
+}
+
+#[tokio::test]
+async fn a_write_through_another_server_confirms_what_was_announced() {
+    let server = server().await;
+    let helpdesk = Some(rowcast::postgres::helpdesk::ROLE.to_owned());
+    let other = TestServer::serve(&server.database, |config| {
+        config.database.default_role = helpdesk;
+    });
+    let other = other.await;
+    let there = |organization: i64, user: i64| {
+        let claims = json!({"org": organization, "sub": user});
+        Client::new(other.address(), Some(token_of(SECRET, claims)))
+    };
+    let client = server.client(1, 1);
+    let mut reader = on(&server.client(1, 2), Transport::WebSocket, "reader", &[]).await;
+    let mut alien = on(&server.client(2, 101), Transport::WebSocket, "reader", &[]).await;
+    for action in ["made", "empty", "refused"] {
+        send(&client, announcing(action)).await;
+    }
+    let write = async |body: serde_json::Value, action: &str, status: u16| {
+        let write = there(1, 1).patch("/tickets/2", body);
+        write.header("action-id", action).expect(status).await;
+    };
+    write(json!({"subject": "made there"}), "made", 200).await;
+    // Committed, though there is no change that could say so.
+    write(json!({}), "empty", 200).await;
+    // The other server knows nothing of what was announced here: the time tells.
+    write(json!({"status": "no such status"}), "refused", 400).await;
+    let pair = |action: &str, end: &str| (action.to_owned(), end.to_owned());
+    assert_eq!(
+        ends(&mut reader, 2).await,
+        [pair("made", "change"), pair("refused", "void")]
+    );
+    // Once a later one is taken back, all before it have been decided.
+    send(&client, announcing("later")).await;
+    assert_eq!(ends(&mut reader, 1).await, [pair("later", "void")]);
+    // Another organization makes a write of the same name, and hears nothing of these.
+    let own = there(2, 101).patch("/tickets/2", json!({"subject": "no"}));
+    own.header("action-id", "refused").expect(404).await;
+    send(
+        &server.client(2, 102),
+        json!({"topic": "organization", "name": "mark"}),
+    )
+    .await;
+    let heard = alien.only(|it| it["type"] == "signal");
+    assert_eq!(heard.await["name"], "mark");
+    drop((reader, alien));
+    other.shutdown().await;
     server.finish().await;
 }

@@ -87,7 +87,7 @@ struct Void {
 /// Events of no request, oldest first; never empty.
 #[derive(Debug, Default)]
 struct Asides {
-    events: VecDeque<(Aside, Events)>,
+    events: VecDeque<(Aside, Arc<Events>)>,
     /// Bytes of errors.
     errors: usize,
     /// Bytes of signals.
@@ -104,12 +104,12 @@ enum Aside {
 }
 
 impl Asides {
-    fn push(&mut self, aside: Aside, event: Events) {
+    fn push(&mut self, aside: Aside, event: Arc<Events>) {
         *self.bytes_of(aside) += event.bytes().len();
         self.events.push_back((aside, event));
     }
 
-    fn pop(&mut self) -> Option<Events> {
+    fn pop(&mut self) -> Option<Arc<Events>> {
         let (aside, event) = self.events.pop_front()?;
         *self.bytes_of(aside) -= event.bytes().len();
         Some(event)

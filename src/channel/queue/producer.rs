@@ -8,7 +8,7 @@ use crate::{
     wire::{Events, event},
 };
 use bytes::Bytes;
-use std::task::Waker;
+use std::{sync::Arc, task::Waker};
 
 /// What became of rows that a producer offered.
 #[derive(Debug, PartialEq, Eq)]
@@ -183,7 +183,7 @@ impl Queue {
         }
         self.arrive(now);
         let asides = self.asides.get_or_insert_default();
-        asides.push(Aside::Error, event);
+        asides.push(Aside::Error, Arc::new(event));
         self.reader.wake(effects);
         true
     }
@@ -192,7 +192,7 @@ impl Queue {
     /// that some are lost, and gets none until it has caught up.
     pub(in crate::channel) fn tell(
         &mut self,
-        event: &Events,
+        event: &Arc<Events>,
         lost: impl FnOnce() -> Events,
         now: u64,
         bounds: &Bounds,
@@ -208,7 +208,7 @@ impl Queue {
         }
         if asides.signals + event.bytes().len() > bounds.signals_bytes_max {
             asides.lost = true;
-            asides.push(Aside::Error, lost());
+            asides.push(Aside::Error, Arc::new(lost()));
         } else {
             asides.push(Aside::Signal, event.clone());
         }

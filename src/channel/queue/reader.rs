@@ -382,7 +382,7 @@ impl Queue {
     ) -> Option<Sent> {
         if let Some(void) = self.void.take() {
             let mut out = BytesMut::new();
-            event::reset(&mut out, None, void.reason, &void.position);
+            event::reset(&mut out, None, void.reason, &[], &void.position);
             return Some(Sent::changes(Events::one(out), None));
         }
         if let Some(asides) = &mut self.asides {
@@ -391,7 +391,7 @@ impl Queue {
             }
             let event = asides.pop()?;
             self.asides.take_if(|it| it.events.is_empty());
-            return Some(Sent::own(event, None));
+            return Some(Sent::Shared(event));
         }
         loop {
             let lane = self.lanes.next(now, bounds);

@@ -143,11 +143,13 @@ impl Squashed {
             .map(|(resource, reason)| Entry::Reset {
                 resource: Some(resource),
                 reason,
+                actions: Arc::default(),
                 transient: false,
             });
         let everything = self.everything.map(|reason| Entry::Reset {
             resource: None,
             reason,
+            actions: Arc::default(),
             transient: false,
         });
         let changes = self.changes.into_iter().flatten().map(Entry::Change);

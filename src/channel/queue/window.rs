@@ -28,6 +28,8 @@ const TICK_MS: u64 = 100;
 pub(super) enum Sent {
     /// A batch as all channels share it.
     Batch(Arc<Batch>, Variant),
+    /// An event of no request, which many channels may share.
+    Shared(Arc<Events>),
     /// Anything else.
     Own(Box<Own>),
 }
@@ -68,6 +70,7 @@ impl Sent {
     pub(super) fn events(&self) -> &Events {
         match self {
             Sent::Batch(batch, variant) => batch.events(*variant),
+            Sent::Shared(events) => events,
             Sent::Own(own) => &own.events,
         }
     }
@@ -75,6 +78,7 @@ impl Sent {
     pub(super) fn position(&self) -> Option<&Position> {
         match self {
             Sent::Batch(batch, variant) => variant.cursor.then_some(&batch.position),
+            Sent::Shared(_) => None,
             Sent::Own(own) => own.position.as_ref(),
         }
     }
@@ -82,6 +86,7 @@ impl Sent {
     fn are_changes(&self) -> bool {
         match self {
             Sent::Batch(..) => true,
+            Sent::Shared(_) => false,
             Sent::Own(own) => own.changes,
         }
     }
@@ -357,17 +362,17 @@ impl Window {
     /// The oldest entry as one of this channel's own, so that it can be cut.
     fn oldest_as_own(&mut self) -> &mut Own {
         let sent = &mut self.entries[0].sent;
-        if let Sent::Batch(..) = sent {
+        if !matches!(sent, Sent::Own(_)) {
             *sent = Sent::Own(Box::new(Own {
                 events: sent.events().clone(),
                 position: sent.position().cloned(),
                 ends: None,
-                changes: true,
+                changes: sent.are_changes(),
             }));
         }
         match sent {
             Sent::Own(own) => own,
-            Sent::Batch(..) => unreachable!("it was just made the channel's own"),
+            Sent::Batch(..) | Sent::Shared(_) => unreachable!("it was just made the channel's own"),
         }
     }
 

@@ -32,8 +32,8 @@ pub(super) struct Violation {
 const PROTOCOL_ERROR: u16 = 1002;
 const NOT_UTF8: u16 = 1007;
 
-/// Longest head of a frame from a client: 2 bytes, 8 of length, 4 of mask.
-const HEAD_BYTES_MAX: usize = 14;
+/// Longest head of a frame from a client: 2 bytes, 8 of length, 4 of mask. Ours have no mask.
+pub(super) const HEAD_BYTES_MAX: usize = 14;
 /// Longest content of a control frame (RFC 6455 section 5.5).
 const CONTROL_BYTES_MAX: u64 = 125;
 

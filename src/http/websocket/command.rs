@@ -155,7 +155,7 @@ impl Commands {
             }
             Command::Ack { sequence } => channel.acknowledge(*sequence)?,
             Command::Auth { token } => {
-                if let Some(reason) = self.renewal.renew(channel, token)? {
+                if let Some(reason) = self.renewal.renew(channel, token, &self.signals)? {
                     return Ok(Outcome::Close(reason));
                 }
             }

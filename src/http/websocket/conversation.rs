@@ -13,7 +13,13 @@ use crate::{
     wire::event::{self, Close},
 };
 use bytes::Bytes;
-use std::{iter, pin::Pin, time::Duration};
+use std::{
+    future::poll_fn,
+    iter,
+    pin::Pin,
+    task::{Poll, Waker},
+    time::Duration,
+};
 use tokio::time::{Instant, Sleep};
 
 /// Bytes of events taken at once: enough for few system calls, and no more than may be in front of
@@ -41,6 +47,43 @@ pub(super) struct Conversation {
     pinged_at: Option<Instant>,
     /// When the peer last took something that was told to the channel.
     told_progress: Option<Instant>,
+    /// Something was told since the socket was last asked what happened to it.
+    told: bool,
+}
+
+/// The time at which the peer is looked at again. It is asked whether that has come only when it has:
+/// a task that wakes for another reason, as it does for each event, leaves the runtime's timers alone.
+struct Look<'a> {
+    sleep: Pin<&'a mut Sleep>,
+    /// Whom the timer wakes.
+    waker: Option<Waker>,
+}
+
+impl Look<'_> {
+    fn deadline(&self) -> Instant {
+        self.sleep.deadline()
+    }
+
+    fn reset(&mut self, deadline: Instant) {
+        self.sleep.as_mut().reset(deadline);
+        self.waker = None;
+    }
+
+    async fn over(&mut self) {
+        poll_fn(|cx| {
+            let is_known = |it: &Waker| it.will_wake(cx.waker());
+            let is_armed = self.waker.as_ref().is_some_and(is_known);
+            if is_armed && !self.sleep.is_elapsed() {
+                return Poll::Pending;
+            }
+            let over = self.sleep.as_mut().poll(cx);
+            if over.is_pending() && !is_armed {
+                self.waker = Some(cx.waker().clone());
+            }
+            over
+        })
+        .await;
+    }
 }
 
 /// What is to be done next.
@@ -70,6 +113,7 @@ impl Conversation {
             ping,
             pinged_at: None,
             told_progress: None,
+            told: false,
         })
     }
 
@@ -93,42 +137,55 @@ impl Conversation {
     }
 
     async fn talk(&mut self) -> Next {
-        let mut look = std::pin::pin!(tokio::time::sleep(self.ping));
+        let mut look = Look {
+            sleep: std::pin::pin!(tokio::time::sleep(self.ping)),
+            waker: None,
+        };
         loop {
-            match self.step(look.as_mut()).await {
+            match self.step(&mut look).await {
                 Next::GoOn => {}
                 next => return next,
             }
         }
     }
 
-    async fn step(&mut self, mut look: Pin<&mut Sleep>) -> Next {
+    async fn step(&mut self, look: &mut Look<'_>) -> Next {
         if let Some(cools_at) = self.deflate.as_ref().and_then(Deflate::cools_at)
             && look.deadline() > cools_at
         {
-            look.as_mut().reset(cools_at);
+            look.reset(cools_at);
         }
-        if self.socket.is_drained() {
-            tokio::select! {
-                biased;
-                happened = self.socket.happened() => self.heard(happened).await,
-                delivery = self.reader.next(DELIVERY_BYTES, usize::MAX) => self.deliver(delivery).await,
-                () = look.as_mut() => self.look(look),
-            }
-        } else {
+        if !self.socket.is_drained() {
             if look.deadline() > Instant::now() + LOOK_AT_WRITE {
-                look.as_mut().reset(Instant::now() + LOOK_AT_WRITE);
+                look.reset(Instant::now() + LOOK_AT_WRITE);
             }
             tokio::select! {
                 biased;
                 happened = self.socket.happened() => self.heard(happened).await,
                 reason = self.reader.closed() => Next::Close(reason),
-                () = look.as_mut() => self.look(look),
+                () = look.over() => self.look(look),
+            }
+        } else if std::mem::take(&mut self.told) {
+            // What has come in does not wait for a channel that is never quiet.
+            tokio::select! {
+                biased;
+                happened = self.socket.happened() => self.heard(happened).await,
+                delivery = self.reader.next(DELIVERY_BYTES, usize::MAX) => self.deliver(delivery).await,
+                () = look.over() => self.look(look),
+            }
+        } else {
+            // What wakes a socket at rest is an event, mostly.
+            tokio::select! {
+                biased;
+                delivery = self.reader.next(DELIVERY_BYTES, usize::MAX) => self.deliver(delivery).await,
+                happened = self.socket.happened() => self.heard(happened).await,
+                () = look.over() => self.look(look),
             }
         }
     }
 
     async fn deliver(&mut self, delivery: Delivery) -> Next {
+        self.told = true;
         match delivery {
             Delivery::Events(frames) if self.deflate.is_some() => {
                 let lines = frames.iter().map(|it| it.bytes()).chain([&BATCH_END]);
@@ -136,6 +193,10 @@ impl Conversation {
                 self.socket.send_binary(pieces.unwrap_or_default());
             }
             Delivery::Events(frames) => {
+                let lines = frames.iter().map(|it| &**it.bytes());
+                if self.socket.tell_small(lines).await {
+                    return Next::GoOn;
+                }
                 let last = frames.len() - 1;
                 let pieces = frames.iter().enumerate().map(|(index, frame)| {
                     let lines = frame.bytes();
@@ -185,7 +246,7 @@ impl Conversation {
     }
 
     /// Looks whether the peer is there, and when to look again.
-    fn look(&mut self, look: Pin<&mut Sleep>) -> Next {
+    fn look(&mut self, look: &mut Look<'_>) -> Next {
         if let Some(deflate) = &mut self.deflate {
             deflate.cool();
         }

@@ -27,7 +27,17 @@ use conversation::Conversation;
 use hyper::upgrade::Upgraded;
 use hyper_util::{rt::TokioIo, server::conn::auto::upgrade::downcast};
 use socket::Socket;
-use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Poll, Waker},
+    time::Duration,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long the client may take to hand its connection over once it has the 101. It does so at once
@@ -41,9 +51,43 @@ const GOODBYE: Duration = Duration::from_secs(5);
 pub(super) struct Sockets {
     tasks: TaskTracker,
     deflaters: Arc<Deflaters>,
-    cut: CancellationToken,
+    cut: Arc<Cut>,
     message_bytes_max: usize,
     ping: Duration,
+}
+
+/// The end of all sockets that do not end by themselves.
+#[derive(Debug, Default)]
+struct Cut {
+    token: CancellationToken,
+    /// Set before the token wakes anybody. The token has a lock, which thousands of tasks would take
+    /// at each event.
+    is_made: AtomicBool,
+}
+
+impl Cut {
+    fn make(&self) {
+        self.is_made.store(true, Relaxed);
+        self.token.cancel();
+    }
+
+    /// Talks until the cut is made.
+    async fn or(&self, mut talk: Pin<Box<impl Future<Output = ()>>>) {
+        let mut made = pin!(self.token.cancelled());
+        let mut waker: Option<Waker> = None;
+        poll_fn(|cx| {
+            if talk.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            let is_known = |it: &Waker| it.will_wake(cx.waker());
+            if waker.as_ref().is_some_and(is_known) && !self.is_made.load(Relaxed) {
+                return Poll::Pending;
+            }
+            waker = Some(cx.waker().clone());
+            made.as_mut().poll(cx)
+        })
+        .await;
+    }
 }
 
 impl Sockets {
@@ -51,7 +95,7 @@ impl Sockets {
         Self {
             deflaters,
             tasks: TaskTracker::new(),
-            cut: CancellationToken::new(),
+            cut: Arc::default(),
             message_bytes_max: limits.message_bytes_max,
             ping: Duration::from_millis(limits.ping_ms),
         }
@@ -103,7 +147,7 @@ impl Sockets {
             // Boxed, so that it is not moved about inside of this task, which would hold room for it
             // in each of its places.
             let talk = Box::pin(talk(Socket::new(stream, first, message_bytes_max)));
-            cut.run_until_cancelled(talk).await;
+            cut.or(talk).await;
         });
         response
     }
@@ -121,7 +165,7 @@ impl Sockets {
             .await
             .is_err()
         {
-            self.cut.cancel();
+            self.cut.make();
             self.tasks.wait().await;
         }
     }

@@ -22,6 +22,9 @@ use tokio::{
 const READ_BYTES: usize = 4096;
 /// Buffers handed to one system call.
 const SLICES_MAX: usize = 64;
+/// Up to so many bytes a message is copied into one buffer and handed to the kernel as such: that costs
+/// less than a list of pieces does, there and here.
+const SMALL_BYTES: usize = 1 << 10;
 /// Frames that answer the peer's own (pongs) and are not written yet. A peer that sends more pings
 /// than it reads pongs gets the newest ones only (RFC 6455 section 5.5.3).
 const REPLIES_MAX: usize = 4;
@@ -70,6 +73,49 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         let length = pieces.clone().map(|piece| piece.len()).sum();
         self.send_frame(Bytes::copy_from_slice(codec::text_head(length).as_ref()));
         self.unwritten.extend(pieces.filter(|it| !it.is_empty()));
+    }
+
+    /// Sends these lines, but for the last line feed, as one text message if that is small and nothing
+    /// waits before it: as much of it as goes out without waiting, the rest is queued. Whether it did.
+    pub(super) async fn tell_small<'a>(
+        &mut self,
+        lines: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> bool {
+        let length = lines.clone().map(<[u8]>::len).sum::<usize>() - 1;
+        if length >= SMALL_BYTES || !self.is_drained() {
+            return false;
+        }
+        poll_fn(|cx| {
+            self.poll_small(cx, length, lines.clone());
+            Poll::Ready(true)
+        })
+        .await
+    }
+
+    fn poll_small<'a>(
+        &mut self,
+        cx: &mut Context<'_>,
+        length: usize,
+        lines: impl Iterator<Item = &'a [u8]>,
+    ) {
+        let mut space = [0; codec::HEAD_BYTES_MAX + SMALL_BYTES];
+        let head = codec::text_head(length);
+        let mut end = 0;
+        let mut add = |bytes: &[u8]| {
+            space[end..end + bytes.len()].copy_from_slice(bytes);
+            end += bytes.len();
+        };
+        add(head.as_ref());
+        lines.for_each(add);
+        end -= 1;
+        // An error shows again when the socket is asked what happened.
+        let written = match Pin::new(&mut self.stream).poll_write(cx, &space[..end]) {
+            Poll::Ready(written) => written.unwrap_or(0),
+            Poll::Pending => 0,
+        };
+        if written < end {
+            self.send_frame(Bytes::copy_from_slice(&space[written..end]));
+        }
     }
 
     /// Queues one binary message made of these pieces.
@@ -156,13 +202,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.unwritten.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let count = self.unwritten.len().min(SLICES_MAX);
-            for (slice, bytes) in slices.iter_mut().zip(&self.unwritten) {
-                *slice = IoSlice::new(bytes);
-            }
             let stream = Pin::new(&mut self.stream);
-            let written = ready!(stream.poll_write_vectored(cx, &slices[..count]))?;
+            let written = if let [only] = self.unwritten.make_contiguous() {
+                ready!(stream.poll_write(cx, only))?
+            } else {
+                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+                let count = self.unwritten.len().min(SLICES_MAX);
+                for (slice, bytes) in slices.iter_mut().zip(&self.unwritten) {
+                    *slice = IoSlice::new(bytes);
+                }
+                ready!(stream.poll_write_vectored(cx, &slices[..count]))?
+            };
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }

@@ -331,8 +331,11 @@ impl Database {
     }
 
     /// Somebody who may hold the key of a row does not see it, or it is gone: then the key is not for
-    /// those who do.
-    async fn forget_holder(&self, identity: &Identity, resource: &str, id: &str) -> Result<()> {
+    /// those who do, and is retired.
+    ///
+    /// # Errors
+    /// `DatabaseUnavailable`.
+    pub async fn forget_holder(&self, identity: &Identity, resource: &str, id: &str) -> Result<()> {
         let inner = self.inner();
         let lease = inner.lease(&inner.plain, None).await?;
         let values: [&(dyn ToSql + Sync); 4] = [

@@ -2,7 +2,7 @@
 //!
 //! Knows neither batches nor who is told.
 
-use super::{string, text, version};
+use super::{action_ids, string, text, version};
 use crate::snapshot::Version;
 use bytes::{BufMut, BytesMut};
 use std::sync::Arc;
@@ -113,16 +113,7 @@ impl Change<'_> {
                 out.put_slice(b",\"action_id\":");
                 string(out, id);
             }
-            Actions::Several(ids) => {
-                out.put_slice(b",\"action_ids\":[");
-                for (index, id) in ids.iter().enumerate() {
-                    if index > 0 {
-                        out.put_u8(b',');
-                    }
-                    string(out, id);
-                }
-                out.put_u8(b']');
-            }
+            Actions::Several(ids) => action_ids(out, ids),
         }
         if let Some(row) = self.row {
             out.put_slice(b",\"row\":");

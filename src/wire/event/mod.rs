@@ -8,15 +8,25 @@ mod change;
 use crate::snapshot::{Position, Version};
 use bytes::{BufMut, Bytes, BytesMut};
 pub use change::{Actions, Change, Op};
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
-/// Appends a `reset`; without a resource it concerns everything. `reason` is a word of the protocol's.
-pub fn reset(out: &mut BytesMut, resource: Option<&str>, reason: &str, position: &Position) {
+/// Appends a `reset`; without a resource it concerns everything. `reason` is a word of the protocol's;
+/// `actions` are those that did all of it, if they are known.
+pub fn reset(
+    out: &mut BytesMut,
+    resource: Option<&str>,
+    reason: &str,
+    actions: &[Arc<str>],
+    position: &Position,
+) {
     out.put_slice(b"{\"type\":\"reset\"");
     if let Some(resource) = resource {
         text(out, ",\"resource\":", resource);
     }
     text(out, ",\"reason\":", reason);
+    if !actions.is_empty() {
+        action_ids(out, actions);
+    }
     at(out, position);
     out.put_slice(b"}\n");
 }
@@ -192,6 +202,17 @@ impl Close {
     }
 }
 
+fn action_ids(out: &mut BytesMut, ids: &[Arc<str>]) {
+    out.put_slice(b",\"action_ids\":[");
+    for (index, id) in ids.iter().enumerate() {
+        if index > 0 {
+            out.put_u8(b',');
+        }
+        string(out, id);
+    }
+    out.put_u8(b']');
+}
+
 fn at(out: &mut BytesMut, position: &Position) {
     version(out, position.version);
     text(out, ",\"cursor\":", &position.cursor);
@@ -300,7 +321,7 @@ mod tests {
             json!({"type": "ping", "cursor": "abc", "version": 752})
         );
         let mut out = BytesMut::new();
-        reset(&mut out, Some("tickets"), "lagged", &position);
+        reset(&mut out, Some("tickets"), "lagged", &[], &position);
         assert_eq!(
             read(&out),
             json!({"type": "reset", "resource": "tickets", "reason": "lagged", "version": 752,

@@ -4,21 +4,25 @@
 //! long as a signal is handed to its receivers: so signals of one sender on one topic keep their
 //! order. Reads no clock and no database.
 
+mod delivery;
+mod rights;
+mod room;
+
+pub(super) use delivery::Outgoing;
+
 use super::{
     announced::Announced,
-    presence::{News, Presence},
+    presence::Presence,
     rate::{Bucket, Rate},
     topic::Topic,
 };
 use crate::{
     channel::{Channel, ChannelId},
     error::{Error, Kind, Result},
-    identity::{Identity, IdentityKey, UserId},
-    wire::{
-        Events,
-        signal::{self, Absent, PresenceEvent, PresenceList},
-    },
+    identity::{Identity, IdentityKey},
+    wire::signal::PresenceList,
 };
+use room::{Room, event};
 use serde_json::value::RawValue;
 use std::{
     collections::{HashMap, HashSet},
@@ -28,8 +32,6 @@ use std::{
 
 /// How long news of who is there are collected before they are told.
 pub(super) const TICK: Duration = Duration::from_millis(200);
-/// The same for a crowd, of which only the count is told.
-const CROWD_TICK: Duration = Duration::from_secs(5);
 
 /// How much an organization and its channels may send.
 #[derive(Debug, Clone, Copy)]
@@ -52,14 +54,6 @@ impl Seat {
     }
 }
 
-/// A signal on its way to the others.
-pub(super) struct Outgoing<'a> {
-    pub(super) topic: &'a Topic,
-    pub(super) events: &'a Events,
-    /// The write that it announces, and until when that has to be committed.
-    pub(super) announces: Option<(Arc<str>, Instant)>,
-}
-
 /// One organization.
 #[derive(Debug)]
 pub(super) struct Organization {
@@ -69,6 +63,8 @@ pub(super) struct Organization {
     pub(super) announced: Announced,
     /// Rights to be looked at again.
     doubts: HashSet<(IdentityKey, Topic)>,
+    /// The same of users who have shown another token, under which they are on no topic yet.
+    succeeded: Vec<(Arc<Identity>, Topic)>,
     /// Rows whose keys are to be looked at again.
     shaken: HashSet<Topic>,
     /// The rows that each identity's channels are on as topics, and how many of them are: looked up
@@ -90,13 +86,6 @@ struct Member {
     gone_at: Option<Instant>,
 }
 
-#[derive(Debug, Default)]
-struct Room {
-    seats: HashSet<Seat>,
-    presence: Presence,
-    told_at: Option<Instant>,
-}
-
 impl Organization {
     pub(super) fn new() -> Self {
         Self {
@@ -105,6 +94,7 @@ impl Organization {
             fanout: Bucket::full(),
             announced: Announced::default(),
             doubts: HashSet::new(),
+            succeeded: Vec::new(),
             shaken: HashSet::new(),
             rows: HashMap::new(),
         }
@@ -112,7 +102,7 @@ impl Organization {
 
     /// Nobody is here, and nothing is to be done.
     pub(super) fn is_empty(&self) -> bool {
-        self.members.is_empty() && self.announced.is_empty()
+        self.members.is_empty() && self.announced.is_empty() && self.succeeded.is_empty()
     }
 
     /// Somebody reads this channel.
@@ -228,68 +218,6 @@ impl Organization {
         member.is_some_and(|it| it.topics.contains_key(topic))
     }
 
-    /// Hands a signal to everybody else on its topic.
-    ///
-    /// # Errors
-    /// `TooManySignals`, with the time after which it would go.
-    pub(super) fn send(
-        &mut self,
-        channel: &Arc<Channel>,
-        signal: &Outgoing<'_>,
-        rates: &Rates,
-        now: Instant,
-    ) -> Result<()> {
-        let sender = Seat::of(channel);
-        let bucket = &mut self.member(channel).bucket;
-        bucket.take(rates.channel, 1, now).map_err(|wait| {
-            Error::new(
-                Kind::TooManySignals,
-                format!(
-                    "The channel sends more than it may; the next signal goes in {} ms.",
-                    wait.as_millis().max(1)
-                ),
-            )
-        })?;
-        let Self {
-            members,
-            topics,
-            fanout,
-            announced,
-            ..
-        } = self;
-        let receivers = receivers(members, topics, signal.topic, &sender);
-        let count = u32::try_from(receivers.len()).unwrap_or(u32::MAX);
-        fanout.take(rates.fanout, count, now).map_err(|_| {
-            Error::new(
-                Kind::TooManySignals,
-                "The organization's signals reach more channels than they may in this time.",
-            )
-        })?;
-        for (_, channel) in &receivers {
-            channel.tell(signal.events);
-        }
-        if let Some((action, deadline)) = &signal.announces {
-            let user = &channel.identity().user;
-            let seats = receivers.into_iter().map(|(seat, _)| seat.clone());
-            announced.add(user, action, *deadline, seats)?;
-        }
-        Ok(())
-    }
-
-    /// Tells everybody who got these signals that the write did not happen.
-    pub(super) fn take_back(&mut self, user: &UserId, action: &Arc<str>) {
-        let Some(receivers) = self.announced.remove(user, action) else {
-            return;
-        };
-        let events = Events::one(signal::line(&signal::Void { action_id: action }));
-        for seat in receivers {
-            let member = self.members.get(&seat);
-            if let Some(channel) = member.and_then(|it| it.channel.upgrade()) {
-                channel.tell(&events);
-            }
-        }
-    }
-
     /// Who is on a topic.
     pub(super) fn presence(&self, topic: &Topic, most: usize) -> PresenceList<'_> {
         let presence = self.topics.get(topic).map(|it| &it.presence);
@@ -301,92 +229,6 @@ impl Organization {
             count: presence.map_or(0, Presence::count),
             present: presence.map_or_else(Vec::new, |it| it.list(most)),
         }
-    }
-
-    /// An identity no longer sees a row: its channels leave the topic, and are told.
-    pub(super) fn lose(&mut self, key: IdentityKey, topic: &Topic) {
-        let Some(room) = self.topics.get(topic) else {
-            return;
-        };
-        let lost: Vec<Seat> = room
-            .seats
-            .iter()
-            .filter(|it| it.0 == key)
-            .cloned()
-            .collect();
-        for seat in lost {
-            self.leave(&seat, topic);
-            let member = self.members.get(&seat);
-            if let Some(channel) = member.and_then(|it| it.channel.upgrade()) {
-                let error = Error::new(
-                    Kind::TopicLost,
-                    format!("The row of the topic {topic} is not there for you any more."),
-                );
-                channel.error(&crate::wire::problem::document(&error, None));
-            }
-        }
-    }
-
-    /// The rows that this identity's channels are on as topics.
-    pub(super) fn rows_of(&self, key: IdentityKey) -> Vec<Topic> {
-        let rows = self.rows.get(&key);
-        rows.map_or_else(Vec::new, |it| it.keys().cloned().collect())
-    }
-
-    /// The identity's right to be on a topic is to be looked at again.
-    pub(super) fn doubt(&mut self, key: IdentityKey, topic: Topic) {
-        self.doubts.insert((key, topic));
-    }
-
-    /// Somebody may have lost the right to rows of a resource, whose keys are then to be looked at
-    /// again, as far as anybody here is on their topics. Whether any is.
-    pub(super) fn shake(&mut self, resource: &str, rows: Option<&[Arc<str>]>) -> bool {
-        let concerned = |topic: &&Topic| match topic {
-            Topic::Row(row) => {
-                *row.resource == *resource && rows.is_none_or(|it| it.contains(&row.key))
-            }
-            Topic::Organization => false,
-        };
-        let topics: Vec<Topic> = self.topics.keys().filter(concerned).cloned().collect();
-        let any = !topics.is_empty();
-        self.shaken.extend(topics);
-        any
-    }
-
-    /// A row's key is to be looked at again.
-    pub(super) fn shake_again(&mut self, topic: Topic) {
-        self.shaken.insert(topic);
-    }
-
-    /// The rows whose keys are to be looked at again.
-    pub(super) fn take_shaken(&mut self) -> HashSet<Topic> {
-        std::mem::take(&mut self.shaken)
-    }
-
-    /// Tells everybody on a topic.
-    pub(super) fn tell(&self, topic: &Topic, events: &Events) {
-        let room = self.topics.get(topic);
-        for seat in room.iter().flat_map(|it| &it.seats) {
-            let member = self.members.get(seat);
-            if let Some(channel) = member.and_then(|it| it.channel.upgrade()) {
-                channel.tell(events);
-            }
-        }
-    }
-
-    /// The rights to look at again, each with whose it is.
-    pub(super) fn take_doubts(&mut self) -> Vec<(Arc<Identity>, Topic)> {
-        let doubts = std::mem::take(&mut self.doubts);
-        let identity = |key| {
-            let mut members = self.members.iter();
-            members
-                .find(|(seat, _)| seat.0 == key)
-                .map(|(_, it)| it.identity.clone())
-        };
-        let doubts = doubts.into_iter();
-        doubts
-            .filter_map(|(key, topic)| Some((identity(key)?, topic)))
-            .collect()
     }
 
     /// Does what is due: who is gone counts as gone, and news are told. Whether there is more to do
@@ -412,6 +254,7 @@ impl Organization {
             || self.topics.values().any(|it| it.presence.is_untold())
             || !self.announced.is_empty()
             || !self.doubts.is_empty()
+            || !self.succeeded.is_empty()
             || !self.shaken.is_empty()
     }
 
@@ -456,61 +299,4 @@ impl Organization {
     fn room(&mut self, topic: &Topic) -> &mut Room {
         self.topics.entry(topic.clone()).or_default()
     }
-}
-
-/// Everybody on a topic but the sender.
-fn receivers<'a>(
-    members: &'a HashMap<Seat, Member>,
-    topics: &'a HashMap<Topic, Room>,
-    topic: &Topic,
-    sender: &Seat,
-) -> Vec<(&'a Seat, Arc<Channel>)> {
-    let found = |(seat, member): (&'a Seat, &Member)| Some((seat, member.channel.upgrade()?));
-    match topic {
-        Topic::Organization => members
-            .iter()
-            .filter(|(seat, it)| !it.left_organization && *seat != sender)
-            .filter_map(found)
-            .collect(),
-        Topic::Row(_) => {
-            let room = topics.get(topic).into_iter();
-            room.flat_map(|it| &it.seats)
-                .filter(|seat| *seat != sender)
-                .filter_map(|seat| members.get_key_value(seat).and_then(found))
-                .collect()
-        }
-    }
-}
-
-impl Room {
-    /// Tells those who are on the topic what is new about who is there.
-    fn tell(&mut self, topic: &Topic, members: &HashMap<Seat, Member>, now: Instant) {
-        let pause = match self.presence.count() > super::presence::LISTED_MAX {
-            true => CROWD_TICK,
-            false => Duration::ZERO,
-        };
-        if self.told_at.is_some_and(|it| now < it + pause) {
-            return;
-        }
-        let Some(news) = self.presence.news() else {
-            return;
-        };
-        self.told_at = Some(now);
-        let event = event(topic, &news);
-        for seat in &self.seats {
-            let member = members.get(seat).filter(|it| it.online);
-            if let Some(channel) = member.and_then(|it| it.channel.upgrade()) {
-                channel.tell(&event);
-            }
-        }
-    }
-}
-
-fn event(topic: &Topic, news: &News) -> Events {
-    Events::one(signal::line(&PresenceEvent {
-        topic: topic.name(),
-        joined: &news.joined,
-        left: news.left.iter().map(|it| Absent { user: &it.0 }).collect(),
-        count: news.count,
-    }))
 }
