@@ -249,7 +249,7 @@ export class Core {
 
   /** @internal */
   outcome(outcome: Outcome): void {
-    if (!outcome.error) this.#inbox.knows(outcome.action.id);
+    if (!outcome.error) this.#inbox.knows(outcome.action.id, outcome.action.resource);
     for (const listener of [...this.#outcomeListeners]) listener(outcome);
   }
 

@@ -33,7 +33,7 @@ const KNOWN_MOST = 1_000;
 const ROW_OF = '{"type":"row","request_id":"';
 
 export class Inbox {
-  /** Actions whose rows are here already, by an answer or by a signal; the last few. */
+  /** Resources and actions whose rows are here already, by an answer; the last few. */
   readonly known = new Set<string>();
   #attached = false;
   /** Rows of which only the keys were told. */
@@ -86,6 +86,8 @@ export class Inbox {
         this.#change(event, bytes);
         break;
       case "reset":
+        // What this tab did itself it knows by the answers.
+        if (event.action_ids?.every((action) => this.#knows(action, event.resource))) break;
         figures.resets++;
         persist.reset(event.resource);
         queries.reset(event.resource);
@@ -115,16 +117,21 @@ export class Inbox {
     const { action_id: action = "", op, row } = event;
     if (row || op === "delete" || op === "gone") {
       for (const each of [action, ...(event.action_ids ?? [])]) if (each) writes?.confirmed(each);
-    } else if (!this.known.has(action) && !writes?.awaits(action)) {
+    } else if (!this.#knows(action, event.resource)) {
       this.#noticed.push(event);
     }
     this.#cursor(event.cursor);
   }
 
-  /** Remembers an action whose rows are here. */
-  knows(action: string): void {
+  /** Remembers an action whose row is here. */
+  knows(action: string, resource: string): void {
     if (this.known.size > KNOWN_MOST) this.known.clear();
-    this.known.add(action);
+    this.known.add(resource + action);
+  }
+
+  /** Whether what an action did to a resource is here, or comes with its answer. */
+  #knows(action: string, resource: string | undefined): boolean | undefined {
+    return this.known.has(resource + action) || this.host.writes?.awaits(action, resource);
   }
 
   /** Everything up to this state has been applied. */

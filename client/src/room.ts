@@ -98,13 +98,15 @@ export class Room {
 
   close(): void {
     this.#unlisten();
-    for (const action of [...this.#drawn.keys()]) this.#undraw(action);
+    this.#takeBack();
     if (this.host.status.state === "open") this.host.link?.send({ type: "leave", topic: this.topic.name });
   }
 
   #heard(event: ServerEvent): void {
     switch (event.type) {
       case "open":
+        // What would end what is drawn may be lost with the channel.
+        if (!event.resumed) this.#takeBack();
         // A channel that goes on is still on its topics.
         if (event.resumed && this.#people.size) return;
         this.#people.clear();
@@ -134,7 +136,14 @@ export class Room {
           this.#done.add(action);
         }
         return;
+      case "reset":
+        // What confirms them is among what is fetched now, or known.
+        if (event.action_ids) for (const action of event.action_ids) this.#undraw(action);
+        else this.#takeBack(event.resource);
+        return;
       case "error":
+        // Signals of the server's own were among them, perhaps.
+        if (event.problem.type.endsWith("signals-lost")) this.#takeBack();
         if (event.problem.type.endsWith("topic-lost") && event.problem.detail?.includes(` ${this.topic.name} `)) {
           this.#present([], [...this.#people.values()]);
           this.#tell({ topic: this.topic.name, name: "lost" });
@@ -181,6 +190,11 @@ export class Room {
       shared.delete(action);
     }, DRAWN_MS);
     (forget as { unref?: () => void }).unref?.();
+  }
+
+  /** What is drawn, of a resource or altogether, is not shown any more. */
+  #takeBack(resource?: string): void {
+    for (const [action, drawn] of [...this.#drawn]) if (!resource || drawn.resource === resource) this.#undraw(action);
   }
 
   #undraw(action: string): boolean {

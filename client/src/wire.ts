@@ -70,6 +70,8 @@ export interface ResetEvent {
   type: "reset";
   resource?: string;
   reason?: string;
+  /** What did all of it, where that is known. */
+  action_ids?: string[];
   version?: number;
   cursor?: string;
 }

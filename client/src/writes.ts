@@ -76,9 +76,10 @@ export class Writes {
     };
   }
 
-  /** Whether this tab made the action, and its answer is still to come. */
-  awaits(action: string): boolean {
-    return this.#pending.get(action)?.resolve !== undefined;
+  /** Whether this tab made the action, of a row of this resource, and its answer is still to come. */
+  awaits(action: string, resource: string | undefined): boolean {
+    const pending = this.#pending.get(action);
+    return pending?.resolve !== undefined && pending.action.resource === resource;
   }
 
   get pending(): readonly Action[] {

@@ -263,7 +263,7 @@ impl Attachment {
             Step::Wait { until: Some(until) } if until < self.ping_at => {
                 return self
                     .timer
-                    .poll(&shared.clock, until, context)
+                    .poll(&shared.clock, now, until, context)
                     .map(|()| None);
             }
             Step::Wait { .. } => {}

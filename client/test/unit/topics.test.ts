@@ -182,3 +182,75 @@ test("of notices without rows one fetch at a time is made, and none where the ac
   assert.equal(played.gets.length, 3);
   await client.close();
 });
+
+test("what was announced is taken back where its end may be lost", async () => {
+  const played = new Played();
+  const { client } = played;
+  await played.open();
+  client.topic("tickets/42");
+  await played.until("joined", () => played.asked.some((it) => it.method === "PUT"));
+  const drawn = () => [...client.store.rows("comments")].map(([, row]) => row.body as string).sort();
+  const draw = (action_id: string, resource = "comments") => ({
+    type: "signal", topic: "tickets/42", name: "rowcast.draw", from: { user: "8", channel: "x" }, action_id,
+    data: { resource, values: { ticket_id: 42, body: action_id } },
+  });
+  const lost = { type: "error", problem: { type: "https://rowcast.dev/problems/signals-lost", title: "", status: 503, code: "RC" } };
+  const ends: [string, object][] = [
+    ["the channel is another one", { type: "open", channel_id: "x", sequence: 1, resumed: false, ping_seconds: 25 }],
+    ["signals were lost", lost],
+    ["the resource is fetched again", { type: "reset", resource: "comments", reason: "lagged", version: 1 }],
+    ["everything is", { type: "reset", reason: "gap", version: 2 }],
+  ];
+  for (const [why, end] of ends) {
+    await played.say(draw("a1"), draw("a2"));
+    await played.until("drawn", () => drawn().length === 2);
+    await played.say(end);
+    await played.until(why, () => drawn().length === 0);
+  }
+  // What says nothing of it leaves it there: a channel that goes on, another resource, another action.
+  await played.say(draw("a1"), draw("a2"));
+  await played.until("drawn", () => drawn().length === 2);
+  await played.say(
+    { type: "open", channel_id: "x", sequence: 1, resumed: true, ping_seconds: 25 },
+    { type: "reset", resource: "events", reason: "lagged", version: 3 },
+    { type: "reset", resource: "comments", reason: "changed", action_ids: ["a1"], version: 4 },
+    draw("a3"),
+  );
+  await played.until("the next one", () => drawn().includes("a3"));
+  assert.deepEqual(drawn(), ["a2", "a3"]);
+  await client.close();
+});
+
+test("a reset by one's own actions discards and fetches nothing, one by others' everything", async () => {
+  const played = new Played();
+  const { client } = played;
+  const live = client.from("comments").eq("ticket_id", 42).live();
+  await played.open("c0");
+  await played.until("asked", () => played.gets.length === 1);
+  const comment = (id: number) => ({ id, ticket_id: 42, body: `${id}` });
+  const done = (n: number, version: number, ...rows: object[]) => [
+    ...rows.map((row) => ({ type: "row", request_id: played.gets[n]?.id, resource: "comments", version, row })),
+    { type: "done", request_id: played.gets[n]?.id, rows: rows.length, version },
+  ];
+  await played.say(...done(0, 1, comment(1)));
+  await live.ready;
+  played.answer = ({ method }) =>
+    method === "POST" ? Response.json(comment(2), { status: 201, headers: { version: "10" } }) : undefined;
+  await client.insert("comments", { ticket_id: 42, body: "2" }, { action: "own" });
+  const reset = (version: number, resource: string, ...action_ids: string[]) =>
+    ({ type: "reset", resource, reason: "changed", ...(action_ids.length ? { action_ids } : {}), version });
+  const mark = (n: number) => [{ type: "change", op: "insert", resource: "events", id: n, version: 20 + n, row: { id: n }, cursor: `c${n}` }];
+  await played.say(reset(11, "comments", "own"), ...mark(1));
+  await played.until("passed over", () => client.link?.position.cursor === "c1");
+  assert.deepEqual(live.rows.map((row) => row.id), [1, 2]);
+  assert.equal(played.gets.length, 1);
+  // A colleague's beside one's own; then nobody knows whose.
+  for (const [n, ...by] of [[1, "own", "other"], [2]] as [number, ...string[]][]) {
+    await played.say(reset(11 + n, "comments", ...by));
+    await played.until("fetched again", () => played.gets.length === 1 + n);
+    await played.say(...done(n, 11 + n, comment(1), comment(2)), ...mark(1 + n));
+    await played.until("here", () => client.link?.position.cursor === `c${1 + n}`);
+  }
+  assert.deepEqual(live.rows.map((row) => row.id), [1, 2]);
+  await client.close();
+});
