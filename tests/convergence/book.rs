@@ -158,19 +158,38 @@ impl Book {
             && self.mark >= mark
             && self.reached >= version
             && self.ears.misses().is_none()
+            && (self.strict || self.unended().is_empty())
+    }
+
+    /// Announced writes that are shown still, though neither a change nor a `void` has come.
+    fn unended(&self) -> Vec<&String> {
+        let stored = self.rows.iter().filter(|it| it.0.0 == "entries");
+        let stored: HashSet<&str> = stored
+            .filter_map(|(_, (_, row))| row.as_ref()?["body"].as_str())
+            .collect();
+        self.ears.unended(|body| stored.contains(body))
+    }
+
+    /// At rest: what was announced has ended.
+    pub(super) fn judge_announced(&self) {
+        for action in self.unended() {
+            let what = format!("{action} ended neither in a change nor in a void");
+            self.finds(Invariant::AnnouncedEnds, what);
+        }
     }
 
     /// What is missing for [`Book::is_settled`].
     pub(super) fn standing(&self) -> String {
         let open: Vec<_> = self.requests.iter().filter(|it| it.1.accepted).collect();
         format!(
-            "mark {}, reached {}, to be fetched {:?}, reset expected {}, open {open:?}, last event {}, {:?}",
+            "mark {}, reached {}, to be fetched {:?}, reset expected {}, open {open:?}, last event {}, {:?}, drawn {:?}",
             self.mark,
             self.reached,
             self.needs,
             self.must_reset,
             self.last,
-            self.ears.misses()
+            self.ears.misses(),
+            self.unended()
         )
     }
 
@@ -269,6 +288,9 @@ impl Book {
         }
         let version = open["version"].as_u64().unwrap_or(0);
         let goes_on = resumed && began.after.is_some();
+        if !goes_on {
+            self.ears.takes_back();
+        }
         match &began.since {
             Some(since) if !goes_on => {
                 // What comes was committed after the cursor; it may have been told before.
@@ -368,7 +390,10 @@ impl Book {
     fn end(&mut self, event: &Value, done: bool) {
         let id = text(event, "request_id");
         if id.is_empty() && !done {
-            // A command that failed.
+            // A command that failed; or signals were lost, and perhaps a `void` with them.
+            if text(&event["problem"], "type") == "signals-lost" {
+                self.ears.takes_back();
+            }
             *self.errors.entry(code(event)).or_default() += 1;
             return;
         }
@@ -465,6 +490,10 @@ impl Book {
             self.cursors.clear();
             self.reached = 0;
             self.mark = -1;
+        }
+        if resource.is_empty() || resource == "entries" {
+            // What confirms an announced entry is among what is fetched now.
+            self.ears.takes_back();
         }
         let concerned = |it: &&str| resource.is_empty() || resource == **it;
         for resource in RESOURCES.into_iter().filter(concerned) {

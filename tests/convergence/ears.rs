@@ -75,8 +75,9 @@ pub(super) struct Ears {
     heard: HashMap<(String, String), Vec<u64>>,
     /// Announced writes that it has heard of.
     announced: BTreeSet<String>,
-    /// Those that are drawn and neither confirmed nor taken back.
-    drawn: BTreeSet<String>,
+    /// Those that are drawn and neither confirmed nor taken back, with what is to be written, where the
+    /// signal says that.
+    drawn: BTreeMap<String, Option<String>>,
     /// How writes ended here: whether in a change, and in how many voids.
     ended: BTreeMap<String, (bool, u32)>,
     pub(super) count: u64,
@@ -99,7 +100,7 @@ impl Ears {
             roster,
             heard: HashMap::new(),
             announced: BTreeSet::new(),
-            drawn: BTreeSet::new(),
+            drawn: BTreeMap::new(),
             ended: BTreeMap::new(),
             count: 0,
             voids: 0,
@@ -118,6 +119,21 @@ impl Ears {
         self.announced.clear();
         self.drawn.clear();
         self.ended.clear();
+    }
+
+    /// The channel lost what it was told, or may have, and perhaps what would have ended it: whatever was
+    /// announced and has not ended is not shown any more.
+    pub(super) fn takes_back(&mut self) {
+        self.drawn.clear();
+    }
+
+    /// What is shown still though it has ended neither in a change nor in a `void`. What was announced
+    /// after it had been stored (`is_stored`, by what was to be written) ends by the client's own clock,
+    /// which is not waited for here: nobody else can know that it comes too late.
+    pub(super) fn unended(&self, is_stored: impl Fn(&str) -> bool) -> Vec<&String> {
+        let known = |text: &Option<String>| text.as_deref().is_some_and(&is_stored);
+        let drawn = self.drawn.iter().filter(|it| !known(it.1));
+        drawn.map(|it| it.0).collect()
     }
 
     fn finds(&self, invariant: Invariant, what: impl std::fmt::Display) {
@@ -164,7 +180,8 @@ impl Ears {
         self.announced.insert(action.to_owned());
         // Whoever has been told the change already has nothing to draw.
         if !self.ended.contains_key(action) {
-            self.drawn.insert(action.to_owned());
+            let text = event["data"]["body"].as_str().map(str::to_owned);
+            self.drawn.insert(action.to_owned(), text);
         }
     }
 
@@ -251,7 +268,7 @@ impl Ears {
 
     fn open(&self, fates: &HashMap<String, Fate>) -> Vec<&String> {
         let doubtful = |it: &&String| fates.get(*it) != Some(&Fate::Doubtful);
-        self.drawn.iter().filter(doubtful).collect()
+        self.drawn.keys().filter(doubtful).collect()
     }
 
     /// By sender and topic, the numbers that others sent to where it is.

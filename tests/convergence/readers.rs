@@ -127,6 +127,9 @@ impl Reader {
                         self.book.finds(Invariant::CatchesUp, what);
                     }
                     self.book.ears.judge();
+                    if !self.company.peaceful {
+                        self.book.judge_announced();
+                    }
                     compared = Some(mark);
                     let _ = self.company.rested.send(self.who.clone()).await;
                 }

@@ -178,6 +178,7 @@ impl Serve {
                 .variable("ROWCAST_JWT_SECRET", SECRET)
                 .variable("ROWCAST_DATABASE_DEFAULT_ROLE", schema::ROLE)
                 .variable("ROWCAST_LIMITS_PING_MS", "500")
+                .variable("ROWCAST_LIMITS_SIGNAL_ACTION_MS", "3000")
                 .variable("ROWCAST_LIMITS_REQUEST_STALL_MS", "8000")
                 .variable("ROWCAST_LIMITS_WRITE_STALL_MS", "8000")
                 .command()

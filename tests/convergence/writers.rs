@@ -292,7 +292,12 @@ pub(super) async fn by_api(
         }
         match random.below(8) {
             0..3 => action(&office, &client, o, &mut random).await,
-            6..8 => signal(&office, &client, o, &mut speaker, None).await,
+            6..8 => {
+                // Some writes are announced and never made.
+                let never = format!("never-{n}");
+                let announced = random.one_in(8).then_some((&*never, &*never));
+                signal(&office, &client, o, &mut speaker, announced).await;
+            }
             3 => {
                 let body = json!({ "subject": format!("org-{o} api {n}"), "weight": n });
                 let call = client.patch(&format!("/tickets/{id}"), body);
@@ -329,7 +334,7 @@ async fn action(office: &Office, client: &Client, o: i64, random: &mut Random) {
     office.ledger.attempt(&body);
     if random.one_in(3) {
         let mut speaker = format!("announcer-{id}");
-        signal(office, client, o, &mut speaker, Some(&id)).await;
+        signal(office, client, o, &mut speaker, Some((&id, &body))).await;
         let path = format!("/channels/{speaker}");
         counted(
             office,
@@ -367,21 +372,23 @@ async fn action(office: &Office, client: &Client, o: i64, random: &mut Random) {
     }
 }
 
-/// Tells everybody else of the organization something, perhaps that a write will come.
+/// Tells everybody else of the organization something, perhaps that a write will come: under which
+/// action, and of what.
 async fn signal(
     office: &Office,
     client: &Client,
     o: i64,
     speaker: &mut String,
-    action: Option<&str>,
+    announced: Option<(&str, &str)>,
 ) {
     let n = office.number();
     let mut signal = json!({
         "topic": "organization", "name": "says",
         "data": { "n": n, "organization_id": o, "text": format!("org-{o} says {n}") },
     });
-    if let Some(action) = action {
+    if let Some((action, body)) = announced {
         signal["action_id"] = json!(action);
+        signal["data"]["body"] = json!(body);
     }
     let call = client.post("/signals", signal);
     let call = call.header("channel-id", speaker).try_send(ANSWER);
