@@ -76,10 +76,10 @@ export class Writes {
     };
   }
 
-  /** Whether this tab made the action, of a row of this resource, and its answer is still to come. */
-  awaits(action: string, resource: string | undefined): boolean {
+  /** Whether this tab made the action, of a row of this resource if one is named, and its answer is still to come. */
+  awaits(action: string, resource?: string): boolean {
     const pending = this.#pending.get(action);
-    return pending?.resolve !== undefined && pending.action.resource === resource;
+    return pending?.resolve !== undefined && (resource ?? pending.action.resource) === pending.action.resource;
   }
 
   get pending(): readonly Action[] {
