@@ -11,6 +11,8 @@ export interface DemoUser {
   user: string;
   about: string;
   token: string;
+  /** Whether tickets have keys, so that what colleagues tell each other about one can be encrypted. */
+  secret?: boolean;
 }
 
 /** `?via=sse` and `?via=poll` try the lesser transports; `?user=2` is somebody else. */

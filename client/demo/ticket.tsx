@@ -1,5 +1,6 @@
 /** One ticket: what was written, and what can be done with it. */
-import { useLayoutEffect, useMemo, useRef, useState } from "react";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
+import type { Topic } from "../src/index.ts";
 import { useClient, useMutation, useQuery, useRow, useStatus, useTopic } from "../src/react.ts";
 import type { Label, Person, Ticket } from "./app.tsx";
 import { exactly } from "./format.ts";
@@ -34,7 +35,9 @@ export function TicketView({ id, me, people, labels, back }: Props) {
       ? client.remove("ticket_labels", [id, label])
       : client.insert("ticket_labels", { ticket_id: id, label_id: label }),
   );
-  const { topic, presence } = useTopic(`tickets/${id}`);
+  // The server hands on what colleagues tell each other about a ticket, and cannot read it.
+  const { topic, presence } = useTopic(`tickets/${id}`, me.secret ? { secret: true } : {});
+  const [typists, typing] = useTyping(topic);
   // Without a connection nobody knows who is here.
   const isConnected = useStatus().state === "open";
   const names = new Map(people.map((person) => [person.id, person.name]));
@@ -115,14 +118,11 @@ export function TicketView({ id, me, people, labels, back }: Props) {
       <Present
         people={presence
           .filter(({ user }) => isConnected && user !== me.user)
-          .map(({ user, state }) => ({
-            name: names.get(Number(user)) ?? `User ${user}`,
-            isTyping: (state as { typing?: boolean } | undefined)?.typing === true,
-          }))}
+          .map(({ user }) => ({ name: names.get(Number(user)) ?? `User ${user}`, isTyping: typists.has(user) }))}
       />
       <Reply
         to={who}
-        typing={(typing) => void topic?.say({ typing })}
+        typing={typing}
         send={(body) => {
           const message = { ticket_id: id, user_id: Number(me.user), direction: "out", body };
           // Colleagues who look at the ticket see it before it is stored. Failures are told by the notices.
@@ -146,6 +146,31 @@ function Present({ people }: { people: readonly { name: string; isTyping: boolea
       {words.filter(Boolean).join(" · ")}
     </p>
   );
+}
+
+/** Nobody types for so long without a word; the word that they have stopped was lost. */
+const TYPING_MOST_MS = 60_000;
+
+/** Who is typing, and how to say so: by signals, which are encrypted where the topic is secret; a state would not be. */
+function useTyping(topic: Topic | undefined): [ReadonlySet<string>, (is: boolean) => void] {
+  const [typists, setTypists] = useState<ReadonlySet<string>>(new Set());
+  useEffect(() => {
+    if (!topic) return;
+    const timers = new Map<string, ReturnType<typeof setTimeout>>();
+    const hear = (user: string, is: boolean) => {
+      clearTimeout(timers.get(user));
+      timers.delete(user);
+      if (is) timers.set(user, setTimeout(() => hear(user, false), TYPING_MOST_MS));
+      setTypists(new Set(timers.keys()));
+    };
+    const stop = topic.on("typing", ({ from, data }) => from && hear(from.user, (data as { is?: boolean } | undefined)?.is === true));
+    return () => {
+      stop();
+      for (const timer of timers.values()) clearTimeout(timer);
+      setTypists(new Set());
+    };
+  }, [topic]);
+  return [typists, (is) => void topic?.send("typing", { is }).catch(() => {})];
 }
 
 /** After so long without a key nobody is typing any more. */

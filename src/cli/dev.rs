@@ -11,7 +11,7 @@ use aws_lc_rs::rand;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::{Args, ValueEnum};
 use rowcast::{
-    config::{Config, Secret, Tenancy},
+    config::{Config, ResourceConfig, Secret, Tenancy},
     error::{Error, Kind, Result},
     http::Page,
     postgres::{
@@ -37,6 +37,10 @@ pub(super) const DATA_FOLDER: &str = ".rowcast";
 const PAGE_FOLDER: &str = "client/demo/dist";
 
 const SECRET_FILE: &str = "jwt_secret";
+const MASTER_KEY_FILE: &str = "master_key";
+/// The resource whose rows have keys unless the settings say something else of it: what colleagues tell
+/// each other about a ticket is encrypted.
+const KEYED: &str = "tickets";
 const SIZE_FILE: &str = "size";
 const DATABASE: &str = "helpdesk";
 const TOKEN_DAYS: u64 = 7;
@@ -50,8 +54,9 @@ const DEMO_USERS: &[(i64, i64, &str)] = &[
 ];
 
 const HELP: &str = "\
-The settings' file and the environment apply, but for the database, tenancy,
-claims and resources, which are the help desk's; DATABASE_URL is not looked at.
+The settings' file and the environment apply, but for the database, tenancy and
+claims, which are the help desk's, as are the resources that count; tickets have
+keys unless they say otherwise. DATABASE_URL is not looked at.
 As root, PostgreSQL runs as an unprivileged user. More tokens:
 rowcast token --org 1 --user 3
 
@@ -149,14 +154,31 @@ impl Dev {
         };
         let secret = match &config.auth.jwt_secret {
             Some(given) => given.clone(),
-            None => keep_secret(&self.data_dir)?,
+            None => keep_secret(&self.data_dir, SECRET_FILE)?,
         };
         let mut config = Config {
             tenancy: Tenancy::default(),
-            resources: Default::default(),
             database: Default::default(),
             ..config
         };
+        config.resources.retain(|name, _| {
+            let known = helpdesk::TABLES.contains(&&**name);
+            if !known {
+                eprintln!("resources.{name} is none of the help desk's, and is passed over");
+            }
+            known
+        });
+        let keyed = || ResourceConfig {
+            key: true,
+            ..ResourceConfig::default()
+        };
+        let keyed = config
+            .resources
+            .entry(KEYED.to_owned())
+            .or_insert_with(keyed);
+        if keyed.key && config.keys.master_keys.is_empty() {
+            config.keys.master_keys = vec![keep_secret(&self.data_dir, MASTER_KEY_FILE)?];
+        }
         config.auth = Default::default();
         config.claims = Default::default();
         config.auth.jwt_secret = Some(secret);
@@ -187,7 +209,11 @@ impl Dev {
 
 /// The secret that `dev` keeps in this folder, if it does.
 pub(super) fn kept_secret(folder: &Path) -> Result<Option<Secret>> {
-    let file = folder.join(SECRET_FILE);
+    kept(folder, SECRET_FILE)
+}
+
+fn kept(folder: &Path, name: &str) -> Result<Option<Secret>> {
+    let file = folder.join(name);
     match fs::read_to_string(&file) {
         Ok(text) => Ok(Some(Secret::from(text.trim()))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -195,15 +221,15 @@ pub(super) fn kept_secret(folder: &Path) -> Result<Option<Secret>> {
     }
 }
 
-/// The kept secret, made at the first start. Only the user who runs `dev` may read it.
-fn keep_secret(folder: &Path) -> Result<Secret> {
-    if let Some(secret) = kept_secret(folder)? {
+/// A secret that is kept, made at the first start. Only the user who runs `dev` may read it.
+fn keep_secret(folder: &Path, name: &str) -> Result<Secret> {
+    if let Some(secret) = kept(folder, name)? {
         return Ok(secret);
     }
     let mut bytes = [0; 32];
     rand::fill(&mut bytes).map_err(|_| Error::internal("the system has no random numbers"))?;
     let secret = URL_SAFE_NO_PAD.encode(bytes);
-    let file = folder.join(SECRET_FILE);
+    let file = folder.join(name);
     OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -228,6 +254,8 @@ struct Hello {
     about: String,
     url: String,
     tokens: Vec<String>,
+    /// Whether tickets have keys.
+    keyed: bool,
     data_folder: PathBuf,
 }
 
@@ -262,6 +290,7 @@ impl Hello {
             ),
             url: postgres.url(DATABASE),
             tokens: tokens.collect::<Result<_>>()?,
+            keyed: config.resources.get(KEYED).is_some_and(|it| it.key),
             data_folder: data_folder.to_owned(),
         })
     }
@@ -275,6 +304,7 @@ impl Hello {
                 "user": user.to_string(),
                 "about": about,
                 "token": token,
+                "secret": self.keyed,
             })
         });
         serde_json::json!({ "users": users.collect::<Vec<_>>() }).to_string()

@@ -1,7 +1,7 @@
 //! `rowcast dev`: up with one command, down without a trace, and back after a `kill -9`.
 
 use super::Program;
-use crate::support::Client;
+use crate::support::{Client, Transport};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -144,6 +144,44 @@ async fn the_page_is_served(dev: &Dev) {
         .collect();
     assert_eq!(tokens.len(), 4);
     assert!(tokens.iter().all(|token| dev.hello.contains(*token)));
+    assert_eq!(document["users"][0]["secret"], true);
+}
+
+/// Tickets have keys, for those who see them.
+async fn tickets_have_keys(dev: &Dev, data: &Path) {
+    let clients = dev.clients();
+    let open = clients[0].get("/tickets?private=eq.false&limit=1&select=id");
+    let path = format!("/tickets/{}/key", open.expect(200).await.json()[0]["id"]);
+    let key = clients[0].get(&path).expect(200).await.json();
+    assert_eq!(clients[1].get(&path).expect(200).await.json(), key);
+    clients[2].get(&path).expect(404).await;
+    let kept = fs::metadata(data.join("master_key")).unwrap();
+    assert_eq!(kept.permissions().mode() & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn the_settings_of_resources_count() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    let settings = folder.path().join("rowcast.toml");
+    let text = "[resources.tickets]\nannounce = \"keys\"\n[resources.elsewhere]\norganization = \"shared\"\n";
+    fs::write(&settings, text).unwrap();
+    let dev = Dev::start(&data, &["--config", settings.to_str().unwrap()]).await;
+    let clients = dev.clients();
+    let mut channel = clients[0].channel(Transport::Ndjson, "tab").await;
+    channel.expect("open").await;
+    let ticket = clients[0].get("/tickets?private=eq.false&limit=1&select=id");
+    let id = ticket.expect(200).await.json()[0]["id"].clone();
+    let path = format!("/tickets/{id}");
+    let change = clients[0].patch(&path, serde_json::json!({"subject": "changed"}));
+    change.expect(200).await;
+    let told = channel.expect("change").await;
+    assert_eq!((&told["id"], told.get("row")), (&id, None));
+    let none = clients[0].get(&format!("{path}/key")).expect(404).await;
+    assert_eq!(none.problem()["type"], "key-unknown");
+    assert!(!data.join("master_key").exists());
+    drop(channel);
+    assert_eq!(dev.end(Signal::SIGTERM), Some(0));
 }
 
 #[tokio::test]
@@ -161,6 +199,7 @@ async fn the_help_desk_is_up_with_one_command() {
     let clients = dev.clients();
     assert_eq!(clients.len(), 4, "{}", dev.hello);
     the_page_is_served(&dev).await;
+    tickets_have_keys(&dev, &data).await;
 
     for (client, organization) in clients.iter().zip([1, 1, 2, 3]) {
         let answer = client.get("/tickets?limit=3").send().await;
