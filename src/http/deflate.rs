@@ -23,7 +23,7 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -32,6 +32,8 @@ use tokio::time::Instant;
 
 /// How long after its last piece a context is kept: a burst has pauses.
 const CONTEXT_IDLE: Duration = Duration::from_millis(250);
+/// Compressors that are kept while nobody needs one.
+const SPARE_AT_REST: usize = 8;
 /// Bytes of one batch for which a context is made.
 const CONTEXT_FROM_BYTES: usize = 1 << 10;
 /// Bytes of a notice for which compressing it alone is worth it.
@@ -50,6 +52,11 @@ const LEVEL: u32 = 6;
 pub(super) struct Deflaters {
     contexts: AtomicUsize,
     contexts_max: usize,
+    /// Compressors of contexts that are gone, for the next ones. Made anew for each reader and freed
+    /// between smaller things that stay, they would leave holes that nothing fits into, and an idle
+    /// reader would cost a third of a compressor after all. With the contexts no more than
+    /// `contexts_max`.
+    spare: Mutex<Vec<Compress>>,
     shared: Mutex<Shared>,
 }
 
@@ -58,12 +65,36 @@ impl Deflaters {
         Arc::new(Self {
             contexts: AtomicUsize::new(0),
             contexts_max: limits.compressors_max,
+            spare: Mutex::default(),
             shared: Mutex::new(Shared {
                 compress: None,
                 pieces: VecDeque::new(),
                 bytes: 0,
             }),
         })
+    }
+
+    /// A compressor without a past, unless there are too many. To be given back.
+    fn lend(&self) -> Option<Compress> {
+        if self.contexts.fetch_add(1, Relaxed) >= self.contexts_max {
+            self.contexts.fetch_sub(1, Relaxed);
+            return None;
+        }
+        let spare = self.spare().pop();
+        Some(spare.unwrap_or_else(compressor))
+    }
+
+    fn give_back(&self, mut compress: Compress) {
+        compress.reset();
+        self.spare().push(compress);
+        // When the burst is over, most of them go.
+        if self.contexts.fetch_sub(1, Relaxed) == 1 {
+            self.spare().truncate(SPARE_AT_REST);
+        }
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Vec<Compress>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A compressed piece that refers to nothing but itself; made once for all who ask within a short
@@ -117,14 +148,17 @@ impl Shared {
 /// The compressor of one reader while there is much to say to it.
 #[derive(Debug)]
 struct Context {
-    compress: Compress,
+    /// There until it is given back.
+    compress: Option<Compress>,
     used_at: Instant,
     deflaters: Arc<Deflaters>,
 }
 
 impl Drop for Context {
     fn drop(&mut self) {
-        self.deflaters.contexts.fetch_sub(1, Relaxed);
+        if let Some(compress) = self.compress.take() {
+            self.deflaters.give_back(compress);
+        }
     }
 }
 
@@ -154,9 +188,11 @@ impl Deflate {
             self.warm();
         }
         // While there is a context everything passes it, or it would not know what the reader has.
-        if let Some(context) = &mut self.context {
+        if let Some(context) = &mut self.context
+            && let Some(compress) = &mut context.compress
+        {
             context.used_at = Instant::now();
-            return vec![press(&mut context.compress, lines)];
+            return vec![press(compress, lines)];
         }
         let mut pieces = Vec::new();
         if own_bytes >= CONTEXT_FROM_BYTES {
@@ -187,16 +223,13 @@ impl Deflate {
     }
 
     fn warm(&mut self) {
-        let deflaters = self.deflaters.clone();
-        if deflaters.contexts.fetch_add(1, Relaxed) >= deflaters.contexts_max {
-            deflaters.contexts.fetch_sub(1, Relaxed);
-            return;
+        if let Some(compress) = self.deflaters.lend() {
+            self.context = Some(Box::new(Context {
+                compress: Some(compress),
+                used_at: Instant::now(),
+                deflaters: self.deflaters.clone(),
+            }));
         }
-        self.context = Some(Box::new(Context {
-            compress: compressor(),
-            used_at: Instant::now(),
-            deflaters,
-        }));
     }
 }
 

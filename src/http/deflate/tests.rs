@@ -137,6 +137,33 @@ async fn a_context_lives_as_long_as_its_burst() {
 }
 
 #[test]
+fn a_compressor_is_used_again_without_its_past() {
+    let deflaters = deflaters(20);
+    let rows = Bytes::from((0..50).map(|at| row(at, 60)).collect::<String>());
+    let mut lengths = Vec::new();
+    // Readers that come one after the other need one compressor.
+    for _ in 0..5 {
+        let mut reader = Deflate::new(deflaters.clone());
+        let pieces = reader.pieces([&rows].into_iter());
+        assert_eq!(inflate(&mut Decompress::new(false), &pieces), rows);
+        lengths.push(pieces.concat().len());
+        drop(reader);
+        assert_eq!(deflaters.spare().len(), 1);
+    }
+    assert!(lengths.iter().all(|it| *it == lengths[0]), "{lengths:?}");
+    // Those that come at once need more, of which some are kept.
+    let mut readers = [(); 25].map(|()| Deflate::new(deflaters.clone()));
+    for reader in &mut readers {
+        reader.pieces([&rows].into_iter());
+    }
+    assert_eq!(deflaters.contexts.load(Relaxed), 20);
+    assert!(deflaters.spare().is_empty());
+    drop(readers);
+    assert_eq!(deflaters.contexts.load(Relaxed), 0);
+    assert_eq!(deflaters.spare().len(), SPARE_AT_REST);
+}
+
+#[test]
 fn an_idle_reader_costs_two_pointers() {
     assert!(size_of::<Option<Deflate>>() <= 16);
     assert!(size_of::<Option<Gzip>>() <= 40);
