@@ -29,7 +29,7 @@ pub(crate) async fn attached(client: &Client, transport: Transport, id: &str) ->
 
 #[tokio::test]
 async fn a_statement_that_takes_too_long_ends() {
-    let server = stuck_server(|config| config.database.statement_timeout_ms = 300).await;
+    let server = stuck_server(|config| config.database.statement_timeout_ms = 1_500).await;
     let client = server.client(1, 1);
     let problem = client.get("/stuck").expect(504).await.problem();
     assert_eq!(problem["type"], "statement-timeout");

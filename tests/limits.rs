@@ -165,7 +165,7 @@ async fn an_answer_beyond_its_limit_is_refused_and_a_stream_is_not() {
 
 #[tokio::test]
 async fn a_write_that_waits_for_a_lock_too_long_ends() {
-    let server = server(|config| config.database.statement_timeout_ms = 300).await;
+    let server = server(|config| config.database.statement_timeout_ms = 1_500).await;
     let client = server.client(1, 1);
     let blocker = server.database.connect().await;
     blocker

@@ -99,7 +99,7 @@ async fn a_dropped_call_ends_in_postgresql_too() {
 
 #[tokio::test]
 async fn a_statement_that_takes_too_long_is_ended() {
-    let zoo = Zoo::with(SLOW, |config| config.database.statement_timeout_ms = 300).await;
+    let zoo = Zoo::with(SLOW, |config| config.database.statement_timeout_ms = 1_500).await;
     let who = keeper(1);
     let query = zoo.query(&who, "crawling", "").await.unwrap();
     let refused = zoo.database.list(&who, &query).await.unwrap_err();
@@ -113,7 +113,7 @@ async fn a_statement_that_takes_too_long_is_ended() {
     let mut stream = zoo.database.stream(&who, &query).await.unwrap();
     let mut out = RowBuffer::default();
     stream.next(&mut out).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    tokio::time::sleep(Duration::from_millis(1_600)).await;
     assert_eq!(
         rows_of(stream).await.unwrap().len() + out.ends.len(),
         20_001
