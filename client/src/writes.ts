@@ -57,6 +57,8 @@ export class Writes {
   /** In the order in which they were made, whichever tab made them. */
   #pending = new Map<string, Pending>();
   #draining = false;
+  /** Something was made since the last look at what waits. */
+  #again = false;
   #tries = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #order: Promise<void> = Promise.resolve();
@@ -131,12 +133,17 @@ export class Writes {
 
   /** Sends what waits, if it is possible. */
   drain(): void {
+    this.#again = true;
     if (this.#draining || this.#pending.size === 0 || !this.host.isOnline()) return;
     this.#draining = true;
+    this.#again = false;
     clearTimeout(this.#timer);
     void this.#exclusively(() => this.#drainAll())
       .catch(() => this.#later())
-      .finally(() => (this.#draining = false));
+      .finally(() => {
+        this.#draining = false;
+        if (this.#again) this.drain();
+      });
   }
 
   close(): void {
