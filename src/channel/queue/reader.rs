@@ -380,11 +380,7 @@ impl Queue {
         now: u64,
         bounds: &Bounds,
     ) -> Option<Sent> {
-        if let Some(void) = self.void.take() {
-            let mut out = BytesMut::new();
-            event::reset(&mut out, None, void.reason, &[], &void.position);
-            return Some(Sent::changes(Events::one(out), None));
-        }
+        // Before a reset too: what an earlier signal announced may have been confirmed by what is void.
         if let Some(asides) = &mut self.asides {
             if room.cuts(&asides.events.front()?.1, first) == 0 {
                 return None;
@@ -392,6 +388,11 @@ impl Queue {
             let event = asides.pop()?;
             self.asides.take_if(|it| it.events.is_empty());
             return Some(Sent::Shared(event));
+        }
+        if let Some(void) = self.void.take() {
+            let mut out = BytesMut::new();
+            event::reset(&mut out, None, void.reason, &[], &void.position);
+            return Some(Sent::changes(Events::one(out), None));
         }
         loop {
             let lane = self.lanes.next(now, bounds);

@@ -187,6 +187,26 @@ fn a_channel_that_drains_says_everything_and_closes() {
 }
 
 #[test]
+fn what_was_signalled_before_a_reset_is_told_before_it() {
+    let mut channel = channel();
+    channel.attach(None, false);
+    let (bounds, effects) = (&channel.bounds, &mut channel.effects);
+    let signal = Arc::new(Events::one(b"{\"type\":\"signal\"}\n".as_slice()));
+    let lost = || unreachable!("there is room");
+    channel.queue.tell(&signal, lost, 0, bounds, effects);
+    let mark = Mark {
+        epoch: 1,
+        position: at(20),
+    };
+    channel.queue.rewind(&mark, "log-lost", bounds, effects);
+    // What confirmed the write that it announced is perhaps among what the reset stands for.
+    assert_eq!(
+        channel.read(1_000, 0),
+        ["101 signal ", "102 reset log-lost"]
+    );
+}
+
+#[test]
 fn one_request_leaves_room_for_the_next() {
     let limits = Limits::default();
     let mut channel = channel_with(&limits, false);
