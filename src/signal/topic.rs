@@ -65,6 +65,13 @@ pub struct RowTopic {
     pub name: Arc<str>,
 }
 
+impl RowTopic {
+    /// The row's id as in a path, which its name ends with.
+    pub fn id(&self) -> &str {
+        self.name.split_once('/').map_or("", |(_, id)| id)
+    }
+}
+
 impl Topic {
     /// The name on the wire.
     pub fn name(&self) -> &str {

@@ -79,8 +79,7 @@ impl Signals {
         let Topic::Row(row) = topic else {
             return;
         };
-        let id = row.name.split_once('/').map_or("", |(_, id)| id);
-        let sees = self.row(identity, &row.resource, id);
+        let sees = self.row(identity, &row.resource, row.id());
         match tokio::time::timeout(CHECK_TIMEOUT, sees).await {
             Ok(Ok(Some(_))) => {}
             Ok(Ok(None)) => lock(organization).lose(identity.key, topic),
@@ -98,12 +97,13 @@ impl Signals {
         let Topic::Row(row) = &topic else {
             return;
         };
-        let id = row.name.split_once('/').map_or("", |(_, id)| id);
         let settled = async {
-            if self.row(identity, &row.resource, id).await?.is_some() {
+            if self.row(identity, &row.resource, row.id()).await?.is_some() {
                 return Ok(false);
             }
-            let forgotten = self.database.forget_holder(identity, &row.resource, id);
+            let forgotten = self
+                .database
+                .forget_holder(identity, &row.resource, row.id());
             forgotten.await.map(|()| true)
         };
         match tokio::time::timeout(CHECK_TIMEOUT, settled).await {
@@ -125,8 +125,7 @@ impl Signals {
         let Topic::Row(row) = &topic else {
             return;
         };
-        let row_id = row.name.split_once('/').map_or("", |(_, id)| id);
-        let retired = self.database.reconsider_key(id, &row.resource, row_id);
+        let retired = self.database.reconsider_key(id, &row.resource, row.id());
         match tokio::time::timeout(CHECK_TIMEOUT, retired).await {
             Ok(Ok(true)) => {
                 let event = signal::KeyEvent { topic: &row.name };
