@@ -94,6 +94,7 @@ impl Run {
             database_url: postgres.url.clone(),
             pause_max: plan.pause_max,
             peaceful: false,
+            curious: true,
             patience: PATIENCE,
             foreign_cursor: Some(foreign_cursor().await),
             roster: None,

@@ -46,6 +46,9 @@ pub(super) struct Company {
     pub(super) pause_max: Duration,
     /// Nothing is done to the connections.
     pub(super) peaceful: bool,
+    /// Readers ask for more than they need, at random moments. What is asked for again may mend what
+    /// was harmed before anybody compares.
+    pub(super) curious: bool,
     pub(super) patience: Duration,
     /// A cursor of another database.
     pub(super) foreign_cursor: Option<String>,

@@ -67,10 +67,21 @@ impl Range {
         }
     }
 
-    /// One run; what was found.
-    async fn run(&mut self, number: usize) -> Findings {
+    /// One run in which nothing is done.
+    async fn unharmed(&mut self, number: usize) -> Findings {
+        self.run(number, true).await
+    }
+
+    /// One run in which what is armed is done.
+    async fn harmed(&mut self, number: usize) -> Findings {
+        self.run(number, false).await
+    }
+
+    /// What was found.
+    async fn run(&mut self, number: usize, curious: bool) -> Findings {
         self.database.execute("delete from entries").await;
-        let (mut rounds, company) = Rounds::begin(&self.database, PATIENCE, None);
+        let (mut rounds, mut company) = Rounds::begin(&self.database, PATIENCE, None);
+        company.curious = curious;
         for (at, organization) in [1, 1, 2].into_iter().enumerate() {
             let member = Member {
                 organization,
@@ -100,15 +111,17 @@ impl Range {
     async fn write(&self) {
         let sql = self.database.connect().await;
         let pause = || tokio::time::sleep(Duration::from_millis(60));
-        let announced = || self.feed.lock().unwrap().announced;
-        let told = async |before: u64| {
+        let announced = |resource| self.feed.lock().unwrap().announced(resource);
+        let told = async |resource, changes: usize| {
             let deadline = tokio::time::Instant::now() + 6 * PATIENCE;
-            while announced() == before && tokio::time::Instant::now() < deadline {
+            while announced(resource) < changes {
+                let now = tokio::time::Instant::now();
+                assert!(now < deadline, "changes of {resource} are not announced");
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         for organization in [1, 2] {
-            let before = announced();
+            let before = announced("entries");
             sql.batch_execute(&format!(
                 "insert into entries (organization_id, body)
                  select {organization}, format('org-{organization} entry %s', n)
@@ -116,17 +129,17 @@ impl Range {
             ))
             .await
             .unwrap();
-            told(before).await;
+            told("entries", before + 600).await;
         }
         // Each is a batch of its own, however slow the feed is: two of them are swapped.
         for weight in 1..=3 {
-            let before = announced();
+            let before = announced("tickets");
             let hot = format!(
                 "update tickets set weight = {weight}, subject = 'org-1 at {weight}'
                  where id = (select min(id) from tickets where organization_id = 1)"
             );
             sql.batch_execute(&hot).await.unwrap();
-            told(before).await;
+            told("tickets", before + 1).await;
         }
         for statement in [
             "update entries set body = body || '.'",
@@ -179,11 +192,11 @@ pub(super) async fn end(running: Running, database: Database) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_checker_catches_harm_done_to_the_feed() {
     let mut range = Range::start().await;
-    let findings = range.run(0).await;
+    let findings = range.unharmed(0).await;
     assert_nothing(&findings);
     for (number, harm) in Harm::ALL.into_iter().enumerate() {
         range.feed.lock().unwrap().arm(Some(harm), SEED);
-        let findings = range.run(number).await;
+        let findings = range.harmed(number).await;
         let done = range.feed.lock().unwrap().done;
         range.feed.lock().unwrap().arm(None, SEED);
         let harmed = format!("{harm:?} of the feed");
@@ -195,11 +208,11 @@ async fn the_checker_catches_harm_done_to_the_feed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_checker_catches_harm_done_to_the_wire() {
     let mut range = Range::start().await;
-    let findings = range.run(1).await;
+    let findings = range.unharmed(1).await;
     assert_nothing(&findings);
     for (number, harm) in Harm::ALL.into_iter().enumerate() {
         range.wire.lock().unwrap().arm(Some(harm));
-        let findings = range.run(number).await;
+        let findings = range.harmed(number).await;
         let done = range.wire.lock().unwrap().done;
         range.wire.lock().unwrap().arm(None);
         let harmed = format!("{harm:?} on the wire");

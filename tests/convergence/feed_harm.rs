@@ -34,8 +34,8 @@ pub(super) struct State {
     waiting: HashMap<String, Arc<Batch>>,
     /// How often harm was done.
     pub(super) done: u64,
-    /// Batches that the feed has announced.
-    pub(super) announced: u64,
+    /// How many changes of each resource the feed has announced.
+    announced: HashMap<Arc<str>, usize>,
 }
 
 impl State {
@@ -43,9 +43,14 @@ impl State {
         *self = Self {
             armed: harm,
             offset: seed % ONE_IN,
-            announced: self.announced,
+            announced: std::mem::take(&mut self.announced),
             ..Self::default()
         };
+    }
+
+    /// How many changes of a resource the feed has announced so far.
+    pub(super) fn announced(&self, resource: &str) -> usize {
+        self.announced.get(resource).copied().unwrap_or(0)
     }
 }
 
@@ -62,7 +67,11 @@ impl Broker for HarmfulBroker {
     fn publish(&self, to: &Address, batch: &Arc<Batch>) {
         let batches = {
             let mut state = self.state.lock().unwrap();
-            state.announced += 1;
+            for entry in &batch.entries {
+                if let Entry::Change(change) = entry {
+                    *state.announced.entry(change.resource.clone()).or_default() += 1;
+                }
+            }
             state.harm(to, batch)
         };
         for (to, batch) in batches {

@@ -103,7 +103,7 @@ impl Reader {
                     if !self.company.peaceful {
                         self.misbehave().await;
                     }
-                    self.live(true).await;
+                    self.live(self.company.curious).await;
                 }
                 Phase::Rest { mark, version } => {
                     if compared == Some(mark) {

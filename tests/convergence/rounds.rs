@@ -54,6 +54,7 @@ impl Rounds {
             database_url: database.url.clone(),
             pause_max: Duration::ZERO,
             peaceful: true,
+            curious: true,
             patience,
             foreign_cursor: None,
             roster,
