@@ -1,6 +1,6 @@
-//! The whole server beside a bare tokio-postgres program: rows to `done`, CPU per row, bytes per idle
-//! WebSocket, PATCH to notice. Run it with `scripts/bench`; every figure stands beside its yardstick
-//! from the same run. `cargo bench --bench server -- replay` measures that one only.
+//! The whole server beside a bare tokio-postgres program: rows to `done`, CPU per row, PATCH to
+//! notice. Run it with `scripts/bench`; every figure stands beside its yardstick from the same run.
+//! `cargo bench --bench server -- replay` measures that one only.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -17,7 +17,7 @@ mod program;
 mod support;
 
 use bytes::BytesMut;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
 use program::{Program, cpu_of};
 use rowcast::postgres::encode::RowEncoder;
 use std::time::{Duration, Instant};
@@ -25,7 +25,6 @@ use support::{Client, Database};
 use tokio_tungstenite::tungstenite::Message;
 
 const SECRET: &str = "a secret of the bench, long enough to sign";
-const IDLE_SOCKETS: usize = 5_000;
 const NOTICES: usize = 300;
 const ACTIONS: usize = 1_000;
 
@@ -48,7 +47,6 @@ fn main() {
 }
 
 async fn run() {
-    raise_open_files();
     let database = Database::empty().await;
     let admin = database.connect().await;
     for sql in [&item::sql(100_000), "vacuum analyze item", RIGHTS] {
@@ -94,12 +92,6 @@ async fn run() {
         println!("{name:34} {:>12.3}  (p99 {:.3})", psql.0, psql.1);
     }
     actions(&server).await;
-    let bytes = bytes_per_idle_socket(&server).await;
-    println!(
-        "{:34} {:>12.0}",
-        format!("bytes per idle WebSocket, {IDLE_SOCKETS}"),
-        bytes
-    );
     drop(server);
     database.finish().await;
 }
@@ -349,26 +341,6 @@ async fn replay_to_up_to_date(server: &Program, database: &Database) -> (f64, f6
     (median_ms(times), median_ms(bare))
 }
 
-async fn bytes_per_idle_socket(server: &Program) -> f64 {
-    let mut settled = server.resident_bytes();
-    let mut sockets = Vec::new();
-    for number in 0..IDLE_SOCKETS + 100 {
-        if number == 100 {
-            // The first hundred pay for what is allocated once.
-            settled = server.resident_bytes();
-        }
-        let client = client_of(server, &format!("{}", 1 + number / 50));
-        let mut socket = client.websocket(&format!("/channels/idle-{number}")).await;
-        expect(&mut socket, r#"{"type":"open""#).await;
-        sockets.push(socket);
-    }
-    let grown = server.resident_bytes() - settled;
-    for mut socket in sockets {
-        socket.send(Message::Close(None)).await.ok();
-    }
-    grown as f64 / IDLE_SOCKETS as f64
-}
-
 async fn expect<S>(socket: &mut tokio_tungstenite::WebSocketStream<S>, start: &str)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
@@ -398,7 +370,6 @@ fn start(database: &Database) -> Program {
     let settings = [
         ("ROWCAST_JWT_SECRET", SECRET),
         ("ROWCAST_DATABASE_DEFAULT_ROLE", "bench_agent"),
-        ("ROWCAST_LIMITS_CHANNELS_PER_IDENTITY", "200"),
     ];
     Program::rowcast(&database.url, &settings)
 }
@@ -413,10 +384,4 @@ fn client_of(server: &Program, user: &str) -> Client {
 
 fn own_cpu() -> Duration {
     cpu_of(std::process::id())
-}
-
-fn raise_open_files() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
 }

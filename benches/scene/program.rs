@@ -45,6 +45,7 @@ impl Program {
     }
 
     /// User and system time until now.
+    #[allow(dead_code, reason = "not every bench asks")]
     pub(crate) fn cpu(&self) -> Duration {
         cpu_of(self.child.id())
     }
@@ -66,6 +67,7 @@ impl Drop for Program {
 }
 
 /// User and system time of a process until now, in ticks of 10 ms (proc(5), `stat`).
+#[allow(dead_code, reason = "not every bench asks")]
 pub(crate) fn cpu_of(pid: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields = stat.rsplit(')').next().unwrap().split_whitespace();
