@@ -38,8 +38,8 @@ const RIGHTS: &str = "
 const OPEN: usize = 5_000;
 const READ: usize = 2_000;
 
-/// The first ones pay for what is allocated once.
-const FIRST: usize = 100;
+/// The first ones pay for what is allocated once: pools, and what a burst of readers compresses with.
+const FIRST: usize = 1_000;
 
 /// What glibc's allocator does by itself, and one that maps large blocks apart, so that they leave
 /// nothing behind where they were (mallopt(3), `M_MMAP_THRESHOLD`).

@@ -32,8 +32,11 @@ use tokio::time::Instant;
 
 /// How long after its last piece a context is kept: a burst has pauses.
 const CONTEXT_IDLE: Duration = Duration::from_millis(250);
-/// Compressors that are kept while nobody needs one.
-const SPARE_AT_REST: usize = 8;
+/// The same after the end of a request, when there may be no more to come. A thousand readers a second
+/// who fetch their first screen then have some 25 contexts between them, and not 250.
+const CONTEXT_IDLE_AT_END: Duration = Duration::from_millis(25);
+/// Compressors that are kept while nobody needs one: some 10 MB.
+const SPARE_AT_REST: usize = 32;
 /// Bytes of one batch for which a context is made.
 const CONTEXT_FROM_BYTES: usize = 1 << 10;
 /// Bytes of a notice for which compressing it alone is worth it.
@@ -150,7 +153,7 @@ impl Shared {
 struct Context {
     /// There until it is given back.
     compress: Option<Compress>,
-    used_at: Instant,
+    cools_at: Instant,
     deflaters: Arc<Deflaters>,
 }
 
@@ -191,7 +194,11 @@ impl Deflate {
         if let Some(context) = &mut self.context
             && let Some(compress) = &mut context.compress
         {
-            context.used_at = Instant::now();
+            let idle = match ends_a_request(lines.clone()) {
+                true => CONTEXT_IDLE_AT_END,
+                false => CONTEXT_IDLE,
+            };
+            context.cools_at = Instant::now() + idle;
             return vec![press(compress, lines)];
         }
         let mut pieces = Vec::new();
@@ -211,8 +218,7 @@ impl Deflate {
 
     /// When [`Deflate::cool`] has something to do.
     pub(super) fn cools_at(&self) -> Option<Instant> {
-        let context = self.context.as_ref()?;
-        Some(context.used_at + CONTEXT_IDLE)
+        self.context.as_ref().map(|it| it.cools_at)
     }
 
     /// Drops the context if it has not been used for a moment.
@@ -226,7 +232,7 @@ impl Deflate {
         if let Some(compress) = self.deflaters.lend() {
             self.context = Some(Box::new(Context {
                 compress: Some(compress),
-                used_at: Instant::now(),
+                cools_at: Instant::now() + CONTEXT_IDLE,
                 deflaters: self.deflaters.clone(),
             }));
         }
@@ -244,6 +250,18 @@ fn is_shared(lines: &[u8]) -> bool {
         b"{\"type\":\"presence\"",
     ];
     SHARED.iter().any(|it| lines.starts_with(it))
+}
+
+/// Whether the last of these lines ends a request.
+fn ends_a_request<'a>(lines: impl Iterator<Item = &'a Bytes>) -> bool {
+    const ENDS: [&[u8]; 2] = [b"{\"type\":\"done\"", b"{\"type\":\"error\""];
+    let lines = lines.map(|it| it.trim_ascii_end());
+    let Some(last) = lines.filter(|it| !it.is_empty()).last() else {
+        return false;
+    };
+    let line = &last[memchr::memrchr(b'\n', last).map_or(0, |it| it + 1)..];
+    let event = line.strip_prefix(b"data: ").unwrap_or(line);
+    ENDS.iter().any(|it| event.starts_with(it))
 }
 
 fn compressor() -> Compress {

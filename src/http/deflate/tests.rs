@@ -126,7 +126,10 @@ async fn a_context_lives_as_long_as_its_burst() {
     assert!(other.cools_at().is_none());
     reader.cool();
     assert!(reader.cools_at().is_some(), "it was used just now");
-    tokio::time::advance(CONTEXT_IDLE).await;
+    tokio::time::advance(CONTEXT_IDLE_AT_END).await;
+    reader.cool();
+    assert!(reader.cools_at().is_some(), "the burst may have a pause");
+    tokio::time::advance(CONTEXT_IDLE - CONTEXT_IDLE_AT_END).await;
     reader.cool();
     assert!(reader.cools_at().is_none());
     assert_eq!(deflaters.contexts.load(Relaxed), 0);
@@ -136,9 +139,37 @@ async fn a_context_lives_as_long_as_its_burst() {
     assert_eq!(deflaters.contexts.load(Relaxed), 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_context_does_not_wait_long_behind_the_end_of_a_request() {
+    let deflaters = deflaters(1);
+    let rows: String = (0..50).map(|at| row(at, 60)).collect();
+    let done = "{\"type\":\"done\",\"rows\":50}";
+    // As messages and lines, and as Server-Sent Events.
+    for (batch, ends) in [
+        (
+            vec![rows.clone(), format!("{done}\n"), "\n".to_owned()],
+            true,
+        ),
+        (vec![format!("{rows}id: 51\ndata: {done}\n\n")], true),
+        (vec![rows.replace("\"row\"", "\"error\"")], true),
+        (vec![format!("{done}\n"), rows.clone()], false),
+        (
+            vec![rows.replace("subject", "{\\\"type\\\":\\\"done\\\"")],
+            false,
+        ),
+    ] {
+        let batch: Vec<Bytes> = batch.into_iter().map(Bytes::from).collect();
+        let mut reader = Deflate::new(deflaters.clone());
+        reader.pieces(batch.iter());
+        tokio::time::advance(CONTEXT_IDLE_AT_END).await;
+        reader.cool();
+        assert_eq!(reader.cools_at().is_none(), ends, "{batch:?}");
+    }
+}
+
 #[test]
 fn a_compressor_is_used_again_without_its_past() {
-    let deflaters = deflaters(20);
+    let deflaters = deflaters(40);
     let rows = Bytes::from((0..50).map(|at| row(at, 60)).collect::<String>());
     let mut lengths = Vec::new();
     // Readers that come one after the other need one compressor.
@@ -152,11 +183,11 @@ fn a_compressor_is_used_again_without_its_past() {
     }
     assert!(lengths.iter().all(|it| *it == lengths[0]), "{lengths:?}");
     // Those that come at once need more, of which some are kept.
-    let mut readers = [(); 25].map(|()| Deflate::new(deflaters.clone()));
+    let mut readers = [(); 50].map(|()| Deflate::new(deflaters.clone()));
     for reader in &mut readers {
         reader.pieces([&rows].into_iter());
     }
-    assert_eq!(deflaters.contexts.load(Relaxed), 20);
+    assert_eq!(deflaters.contexts.load(Relaxed), 40);
     assert!(deflaters.spare().is_empty());
     drop(readers);
     assert_eq!(deflaters.contexts.load(Relaxed), 0);
