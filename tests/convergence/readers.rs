@@ -2,14 +2,17 @@
 //! random moments and misbehave; at rest they read on until they are told everything, and compare
 //! themselves with PostgreSQL and with a plain GET.
 
+mod comparison;
+mod mischief;
+
 use super::{
     book::{Beginning, Book, foreign_value},
     company::{Company, Member, Phase},
     ears::row_topic,
     invariants::Invariant,
     plan::Random,
-    proxy::{Cut, Pace, Proxy},
-    schema::{RESOURCES, truth},
+    proxy::Proxy,
+    schema::RESOURCES,
 };
 use crate::support::{Channel, Client, Refused, Transport};
 use serde_json::json;
@@ -336,208 +339,5 @@ impl Reader {
                 self.channel = None;
             }
         }
-    }
-
-    /// At random moments, one of the things that readers should not do, but do.
-    async fn misbehave(&mut self) {
-        if !self.random.one_in(60) {
-            return;
-        }
-        let line = self.line.clone();
-        let what = match self.random.below(11) {
-            0 => {
-                self.channel = None;
-                "clean closes"
-            }
-            1 => {
-                if let Some(line) = &line {
-                    line.cut(Cut::Reset);
-                }
-                "resets"
-            }
-            2 => {
-                if let Some(line) = &line {
-                    line.cut(Cut::HalfOpen);
-                }
-                self.channel = None;
-                "half-open connections"
-            }
-            3 => {
-                if let Some(line) = &line {
-                    line.cut(Cut::MidFrame);
-                }
-                "cuts in mid-frame"
-            }
-            4 | 5 => {
-                let most = self.company.pause_max.as_millis() as u64;
-                let pause = Duration::from_millis(self.random.below(most));
-                let mut phase = self.company.phase.clone();
-                let rest = phase.wait_for(|it| *it != Phase::Work);
-                let _ = tokio::time::timeout(pause, rest).await;
-                "reading pauses"
-            }
-            6 => {
-                if let Some(line) = &line {
-                    line.pace(Pace::Trickling);
-                    self.read(Duration::from_millis(300)).await;
-                    line.pace(Pace::At);
-                }
-                "slow lines"
-            }
-            7 => {
-                if let Some(id) = self.book.some_request().map(str::to_owned) {
-                    let path = format!("/requests/{id}?channel={}", self.channel_id());
-                    let _ = self.client.delete(&path).try_send(ANSWER).await;
-                }
-                "cancelled requests"
-            }
-            8 => {
-                self.begin_anew().await;
-                "new channels"
-            }
-            _ => return self.resume().await,
-        };
-        self.company.tally.count(what);
-    }
-
-    /// Forgets everything and takes another channel.
-    async fn begin_anew(&mut self) {
-        let path = format!("/channels/{}", self.channel_id());
-        self.channel = None;
-        let _ = self.client.delete(&path).try_send(ANSWER).await;
-        self.company.tally.read(&self.book);
-        self.life += 1;
-        self.sequence = 0;
-        self.since = None;
-        let (findings, strict) = (&self.company.findings, self.company.peaceful);
-        let (organization, roster) = (self.member.organization, self.company.roster.clone());
-        self.book = Book::new(&self.who, organization, findings, strict, roster);
-        self.joined = false;
-    }
-
-    fn last_cursor(&self) -> Option<Since> {
-        let (cursor, version) = self.book.cursor()?;
-        (!cursor.is_empty()).then(|| Since {
-            cursor: cursor.clone(),
-            version: Some(*version),
-        })
-    }
-
-    /// Comes back with a cursor: its last, an older one, one of another database, or nonsense.
-    async fn resume(&mut self) {
-        let Some(last) = self.last_cursor() else {
-            return;
-        };
-        let mut to_another = self.random.one_in(2);
-        let (what, since) = match self.random.below(6) {
-            0 | 1 => ("resumptions from the last cursor", last),
-            2 | 3 => {
-                let older = self.book.older_cursors();
-                let at = self.random.below(older.len().max(1) as u64) as usize;
-                let Some((cursor, version)) = older.get(at).cloned() else {
-                    return;
-                };
-                let version = Some(version);
-                ("resumptions from an old cursor", Since { cursor, version })
-            }
-            4 => {
-                let Some(cursor) = self.company.foreign_cursor.clone() else {
-                    return;
-                };
-                to_another = true;
-                let version = None;
-                (
-                    "resumptions from a foreign cursor",
-                    Since { cursor, version },
-                )
-            }
-            _ => {
-                to_another = true;
-                let (one, two) = last.cursor.split_at(last.cursor.len() / 2);
-                let cursor = format!("{one}x{two}");
-                let version = None;
-                ("resumptions from nonsense", Since { cursor, version })
-            }
-        };
-        self.channel = None;
-        // Another channel, as after a restart of the browser, or the same one.
-        if to_another {
-            let path = format!("/channels/{}", self.channel_id());
-            let _ = self.client.delete(&path).try_send(ANSWER).await;
-            self.life += 1;
-            self.joined = false;
-        }
-        self.book.forgets_requests();
-        self.sequence = 0;
-        self.since = Some(since);
-        self.company.tally.count(what);
-    }
-
-    /// At rest: the store against PostgreSQL, and an asynchronous GET against a plain one.
-    async fn compare(&mut self) {
-        let claims =
-            json!({ "org": self.member.organization, "sub": self.member.user.to_string() });
-        let connected = tokio_postgres::connect(&self.company.database_url, tokio_postgres::NoTls);
-        let (sql, connection) = connected.await.expect("PostgreSQL is at rest");
-        let driver = tokio::spawn(connection);
-        for resource in RESOURCES {
-            let truth = truth(&sql, resource, self.member.organization, &claims);
-            let truth = truth.await.expect("PostgreSQL is at rest");
-            self.company.tally.add("rows compared", truth.len() as u64);
-            self.book.compare(resource, &truth);
-        }
-        drop(sql);
-        let _ = driver.await;
-        let resource = self.random.pick(&RESOURCES);
-        for _ in 0..5 {
-            if self.equals_plain(resource).await {
-                return;
-            }
-        }
-        self.company.tally.count("plain GETs of another version");
-    }
-
-    /// Whether both answers could be compared.
-    async fn equals_plain(&mut self, resource: &'static str) -> bool {
-        let Some(id) = self.ask(resource, "", true).await else {
-            return false;
-        };
-        let plain = self
-            .client
-            .get(&format!("/{resource}"))
-            .try_send(ANSWER)
-            .await;
-        let deadline = Instant::now() + ANSWER;
-        let collected = loop {
-            if let Some(collected) = self.book.take_collected(&id) {
-                break collected;
-            }
-            if Instant::now() >= deadline {
-                break None;
-            }
-            self.live(false).await;
-        };
-        let (Ok(plain), Some((version, rows))) = (plain, collected) else {
-            return false;
-        };
-        if plain.status != 200 || plain.version() != version {
-            return false;
-        }
-        let answer = plain.json();
-        let answer = answer.as_array().expect("an array of rows");
-        let plain = answer
-            .iter()
-            .map(|row| (super::schema::key(resource, row), row.clone()));
-        let plain: std::collections::BTreeMap<_, _> = plain.collect();
-        if plain != rows {
-            let what = format!(
-                "{resource} at {version}: {} and {} rows",
-                plain.len(),
-                rows.len()
-            );
-            self.book.finds(Invariant::EqualsPlainGet, what);
-        }
-        self.company.tally.count("GETs compared with plain ones");
-        true
     }
 }
