@@ -3,11 +3,12 @@
 //!
 //! The data's path: `http` takes a request, `query` reads its URL against the `catalog`, `request`
 //! joins `postgres` with a `channel`, whose attachment a transport of `http` writes out. Beside it,
-//! `feed` reads the change log and hands batches through the `broker` to the channels.
+//! `feed` reads the change log and hands batches through the `broker` to the channels, and `signal`
+//! carries what clients tell each other without the database.
 //!
 //! Imports point down only:
-//! `main → server → http → {request, feed} → {postgres, broker} → channel → {query, catalog, identity}
-//! → {cursor, snapshot, wire, config, error}`; a test holds us to it.
+//! `main → cli → server → http → {request, feed, signal} → {postgres, broker} → channel →
+//! {query, catalog, identity} → {cursor, snapshot, wire, config, error}`; a test holds us to it.
 
 pub mod broker;
 pub mod catalog;

@@ -4,11 +4,10 @@
 //! # How it works
 //!
 //! The feed keeps the view of the state that everybody was told last (A), and from time to time takes
-//! another (B): at once when this server has committed something, else every `feed.poll_ms`, or a few times a second while nobody
-//! reads any channel. What is
-//! new is what the log has of transactions that B sees and A does not. Each touched row is read under
-//! both views, and the difference is what happened: nothing is told by the log's word. Then B becomes
-//! A.
+//! another (B): at once when this server has committed something, else every `feed.poll_ms`, or a few
+//! times a second while nobody reads any channel. What is new is what the log has of transactions that
+//! B sees and A does not. Each touched row is read under both views, and the difference is what
+//! happened: nothing is told by the log's word. Then B becomes A.
 //!
 //! Invariants:
 //!

@@ -5,6 +5,7 @@
 
 mod bounds;
 mod changes;
+mod delivery;
 mod effects;
 mod lanes;
 mod producer;

@@ -17,8 +17,10 @@
 //! one that was retired in the meantime is not handed out (one statement records and looks).
 
 mod holders;
+mod upkeep;
 mod wrap;
 
+pub use upkeep::MastersInUse;
 pub(super) use wrap::MasterKeys;
 
 use super::{
@@ -35,7 +37,6 @@ use crate::{
     wire::answer::RowKeyAnswer,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use std::time::Duration;
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 use wrap::{Place, SECRET_BYTES};
@@ -48,17 +49,11 @@ const HELD: &str = include_str!("../../../sql/keys/held.sql");
 const HOLDS: &str = include_str!("../../../sql/keys/holds.sql");
 const RETIRED: &str = include_str!("../../../sql/keys/retired.sql");
 const RETIRE: &str = include_str!("../../../sql/keys/retire.sql");
-const OUTDATED: &str = include_str!("../../../sql/keys/outdated.sql");
-const WRAP: &str = include_str!("../../../sql/keys/wrap.sql");
-const TRIM: &str = include_str!("../../../sql/keys/trim.sql");
-const MASTERS: &str = include_str!("../../../sql/keys/masters.sql");
 
 /// How often it is tried to hand out a key that others make or retire at the same moment.
 const ATTEMPTS: usize = 10;
 /// Rows whose keys come with one answer.
 pub const KEYS_MAX: usize = 100;
-/// How many keys are trimmed or wrapped at once.
-const PIECE: u64 = 500;
 
 /// A row's key as it is handed out.
 #[derive(Clone, PartialEq, Eq)]
@@ -89,17 +84,6 @@ impl std::fmt::Debug for RowKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RowKey").field("id", &self.id).finish()
     }
-}
-
-/// How many keys are stored under which master keys.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct MastersInUse {
-    /// Under the first one that is configured.
-    pub first: u64,
-    /// Under one of the others.
-    pub others: u64,
-    /// Under one that is not configured, so that they cannot be read.
-    pub unknown: u64,
 }
 
 /// The key of one row, on its way.
@@ -271,65 +255,6 @@ impl Database {
         Ok(!rows(&lease, RETIRED, &values).await?.is_empty())
     }
 
-    /// Deletes keys that were handed out last longer ago than `retention`, and puts those that are
-    /// under another master key under the first.
-    ///
-    /// # Errors
-    /// `DatabaseUnavailable`.
-    pub async fn tend_keys(&self, retention: Duration) -> Result<()> {
-        let inner = self.inner();
-        let lease = inner.lease(&inner.plain, None).await?;
-        let seconds = retention.as_secs_f64();
-        while execute(&lease, TRIM, &[&seconds]).await? >= PIECE {}
-        let Ok(first) = inner.masters.first() else {
-            return Ok(());
-        };
-        let all: Vec<Vec<u8>> = inner.masters.ids().map(Vec::from).collect();
-        loop {
-            let piece = rows(&lease, OUTDATED, &[&&first[..], &all]).await?;
-            let mut wrapped = 0;
-            for row in &piece {
-                wrapped += rewrap(inner, &lease, row).await?;
-            }
-            // What cannot be read stays, and is not tried for ever.
-            if (piece.len() as u64) < PIECE || wrapped == 0 {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Under which master keys keys are stored; nothing where there is no such table yet.
-    ///
-    /// # Errors
-    /// `DatabaseUnavailable`.
-    pub async fn masters_in_use(&self) -> Result<Option<MastersInUse>> {
-        let inner = self.inner();
-        let lease = inner.lease(&inner.plain, None).await?;
-        let there = "select to_regclass('rowcast.row_keys') is not null";
-        if !lease
-            .query_one(there, &[])
-            .await
-            .map_err(refused)?
-            .get::<_, bool>(0)
-        {
-            return Ok(None);
-        }
-        let first = inner.masters.first().ok();
-        let mut found = MastersInUse::default();
-        for row in rows(&lease, MASTERS, &[]).await? {
-            let master: &[u8] = row.get("master");
-            let keys = row.get::<_, i64>("keys").cast_unsigned();
-            if first.as_ref().is_some_and(|it| it == master) {
-                found.first += keys;
-            } else if inner.masters.ids().any(|it| it == master) {
-                found.others += keys;
-            } else {
-                found.unknown += keys;
-            }
-        }
-        Ok(Some(found))
-    }
-
     /// Somebody who may hold the key of a row does not see it, or it is gone: then the key is not for
     /// those who do, and is retired.
     ///
@@ -393,29 +318,6 @@ impl Asked<'_> {
         let made = execute(lease, MAKE, &values).await?;
         Ok((made > 0).then_some(Stored { id, secret }))
     }
-}
-
-/// Puts a key under the first master key. How many were.
-async fn rewrap(database: &Inner, lease: &Lease, row: &Row) -> Result<u64> {
-    let id: &str = row.get("id");
-    let place = Place {
-        id: uuid(id)?,
-        organization: row.get("organization"),
-        resource: row.get("resource"),
-        row_id: row.get("row_id"),
-    };
-    let master: &[u8] = row.get("master");
-    let secret = match database.masters.unwrap(place, master, row.get("secret")) {
-        Ok(secret) => secret,
-        Err(error) => {
-            tracing::warn!(key = id, %error, "a row's key cannot be put under the first master key");
-            return Ok(0);
-        }
-    };
-    let wrapped = database.masters.wrap(place, &secret)?;
-    let first = database.masters.first()?;
-    let values: [&(dyn ToSql + Sync); 4] = [&id, &wrapped, &&first[..], &master];
-    execute(lease, WRAP, &values).await
 }
 
 async fn rows(lease: &Lease, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {

@@ -4,9 +4,9 @@
 //! Knows what a relation is to log; knows neither the feed that reads the log nor its batches.
 //!
 //! Statements are logged by statement-level triggers with transition tables: one insert into the log
-//! for a whole `COPY`. Each operation has a function of its own, which therefore decides nothing. They are installed on tables, on partitioned parents, on each partition and
-//! each inheritance child, because a statement fires the triggers of the relation that it names and
-//! of no other. Logical replication's apply workers fire no statement triggers (PostgreSQL manual,
+//! for a whole `COPY`. Each operation has a function of its own, which therefore decides nothing. They
+//! are installed on tables, on partitioned parents, on each partition and each inheritance child,
+//! because a statement fires the triggers of the relation that it names and of no other. Logical replication's apply workers fire no statement triggers (PostgreSQL manual,
 //! "Logical Replication", Architecture), so each table that stores rows also has a row-level trigger
 //! that is enabled for `session_replication_role = replica` alone; the statement-level ones are
 //! enabled for the other roles, and so every write is logged once. `TRUNCATE` is logged by a trigger

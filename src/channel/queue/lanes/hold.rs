@@ -1,9 +1,9 @@
 //! Who is served next, and who waits for somebody more urgent.
 //!
 //! What a socket has taken cannot be overtaken any more. So a request that was just opened keeps what
-//! is less urgent from going out while its query runs still and nothing of it waits, for [`Bounds::hold_ms`] at most. A lane
-//! that was passed over for that long gets a portion, so that however many urgent requests follow one
-//! another, nobody starves.
+//! is less urgent from going out while its query runs still and nothing of it waits, for
+//! [`Bounds::hold_ms`] at most. A lane that was passed over for that long gets a portion, so that
+//! however many urgent requests follow one another, nobody starves.
 
 use super::{Lane, LaneId, Lanes};
 use crate::channel::queue::Bounds;
