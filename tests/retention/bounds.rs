@@ -124,7 +124,9 @@ async fn writers_go_on_while_parts_go_and_one_of_them_takes_long() {
     };
     let ((written, longest), ()) = tokio::join!(writing, keeping);
     assert!(written > 100, "{written}");
-    assert!(longest < Duration::from_millis(1500), "{longest:?}");
+    // Whoever queued behind the upkeep would wait for the transaction that is open all the while; a
+    // machine that is busy otherwise makes a write take a second, but not this long.
+    assert!(longest < Duration::from_secs(5), "{longest:?}");
     drop(slow);
     database.finish().await;
 }
