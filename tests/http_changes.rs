@@ -215,6 +215,49 @@ async fn a_request_that_waited_through_a_change_of_the_schema_tells_no_outdated_
     server.finish().await;
 }
 
+/// Reads at once that wait for a connection while the table is altered: they are planned anew, and their
+/// callers hear nothing of it.
+#[tokio::test]
+async fn plain_requests_that_waited_through_a_change_of_the_schema_are_answered_by_the_new_one() {
+    let server = TestServer::start(Database::with(TABLES).await, |config| {
+        config.database.connections_max = 1;
+    })
+    .await;
+    // So many that most of them wait at any time, each planned by what was known when it came.
+    let callers = (0..16).map(|number| {
+        let client = server.client(1 + number % 2, number);
+        tokio::spawn(async move {
+            let mut calls = 0;
+            loop {
+                calls += 1;
+                let path = match calls % 2 {
+                    0 => "/tickets?limit=1",
+                    _ => "/tickets/1",
+                };
+                let answer = client.get(path).send().await;
+                if number % 2 == 1 && path == "/tickets/1" {
+                    assert_eq!(answer.status, 404, "{}", answer.text());
+                    continue;
+                }
+                assert_eq!(answer.status, 200, "after {calls}: {}", answer.text());
+                assert!(!answer.text().contains(&format!("_id\":{}", 2 - number % 2)));
+                if calls > 20 && answer.text().contains("red") {
+                    return;
+                }
+            }
+        })
+    });
+    let callers: Vec<_> = callers.collect();
+    server
+        .database
+        .psql("alter table tickets add column colour text default 'red'")
+        .await;
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    server.finish().await;
+}
+
 /// A role that is given a column while a write of its waits for another: the write was planned without the
 /// column, and is read again when the role has it.
 #[tokio::test]

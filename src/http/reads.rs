@@ -28,6 +28,9 @@ use http::{
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use std::sync::Arc;
 
+/// How often one read is tried.
+const READS_MAX: usize = 3;
+
 /// Answers reads.
 #[derive(Debug)]
 pub struct Reads {
@@ -69,18 +72,56 @@ impl Reads {
 
 /// `GET /{resource}`
 pub(super) async fn list(resource: Segment, head: Head, reads: Arc<Reads>) -> Answered {
+    read(Target { resource, id: None }, head, &reads).await
+}
+
+/// `GET /{resource}/{id}`
+pub(super) async fn item(
+    resource: Segment,
+    id: Segment,
+    head: Head,
+    reads: Arc<Reads>,
+) -> Answered {
+    let id = Some(id);
+    read(Target { resource, id }, head, &reads).await
+}
+
+async fn read(target: Target, head: Head, reads: &Reads) -> Answered {
     let (Caller { identity, .. }, preferences, _) = reads.begin(&head)?;
-    let target = Target { resource, id: None };
     let asynchronous = &reads.asynchronous;
     if let Some(id) = asynchronous.asked(&head, &preferences)? {
         return asynchronous
             .accept(&head, &preferences, &identity, id, Wanted::Target(&target))
             .await;
     }
+    if target.id.is_some() {
+        // Under strict handling this refuses a time zone: an item is a row as it is, which a store may
+        // keep.
+        Preferences::read(&head)?;
+    }
+    undisturbed(reads, &head, &identity, &target).await
+}
+
+/// The answer to a read at once, which is planned and read again where something got in the way: the
+/// schema or the caller's rights changed after it was planned, or PostgreSQL gave it up for another
+/// transaction. Nothing was written, so the caller need not hear of it.
+async fn undisturbed(reads: &Reads, head: &Head, identity: &Identity, target: &Target) -> Answered {
+    for _ in 1..READS_MAX {
+        match at_once(reads, head, identity, target).await {
+            Err(refusal) if refusal.kind() == Kind::Conflict => {}
+            answered => return answered,
+        }
+    }
+    at_once(reads, head, identity, target).await
+}
+
+async fn at_once(reads: &Reads, head: &Head, identity: &Identity, target: &Target) -> Answered {
     let access = reads.database.access(&identity.role).await?;
     let query = target.query(&access, &head.query)?;
-    let path = target.resource.raw();
-    answer(&reads, &head, &identity, query, path).await
+    match target.id {
+        None => answer(reads, head, identity, query, target.resource.raw()).await,
+        Some(_) => one(reads, head, identity, query).await,
+    }
 }
 
 /// Answers the rows of a query at once; `path` is where they were asked for.
@@ -223,39 +264,20 @@ pub(super) fn following(resource: &str, query: &str, token: &str, limit: Option<
     format!("</{target}>; rel=\"next\"")
 }
 
-/// `GET /{resource}/{id}`
-pub(super) async fn item(
-    resource: Segment,
-    id: Segment,
-    head: Head,
-    reads: Arc<Reads>,
-) -> Answered {
-    let (Caller { identity, .. }, preferences, media) = reads.begin(&head)?;
-    let target = Target {
-        resource,
-        id: Some(id),
-    };
-    let asynchronous = &reads.asynchronous;
-    if let Some(id) = asynchronous.asked(&head, &preferences)? {
-        return asynchronous
-            .accept(&head, &preferences, &identity, id, Wanted::Target(&target))
-            .await;
-    }
-    // Under strict handling this refuses a time zone: an item is a row as it is, which a store may keep.
-    Preferences::read(&head)?;
-    let wanted = conditions::if_match(&head)?;
-    let unless = conditions::if_none_match(&head)?;
-    let access = reads.database.access(&identity.role).await?;
-    let query = target.query(&access, &head.query)?;
+/// Answers with one row, in the state that the caller wants it in.
+async fn one(reads: &Reads, head: &Head, identity: &Identity, query: Query) -> Answered {
+    let media = Media::read(head)?;
+    let wanted = conditions::if_match(head)?;
+    let unless = conditions::if_none_match(head)?;
     let several = query.includes() || query.has_keys();
     if media.csv && several {
         return Err(not_as_csv().into());
     }
-    let look = asynchronous.look(&identity);
-    let mut item = reads.database.item(&identity, &query).await?;
+    let look = reads.asynchronous.look(identity);
+    let mut item = reads.database.item(identity, &query).await?;
     look.showed(item.position.version);
     if query.has_keys() {
-        item.body = keys::beside(&reads.database, &identity, &query, &item.body, 1).await?;
+        item.body = keys::beside(&reads.database, identity, &query, &item.body, 1).await?;
     }
     // `*` wants the row to be there, as it is.
     if let Some(tags) = wanted.filter(|it| !it.is_empty())

@@ -125,6 +125,11 @@ impl From<Error> for Refusal {
 }
 
 impl Refusal {
+    /// Why it is refused.
+    pub(super) fn kind(&self) -> Kind {
+        self.0.error.kind()
+    }
+
     /// Names the asynchronous request that is refused.
     pub(super) fn of_request(mut self, header: &HeaderName, id: &str) -> Self {
         put(&mut self.0.headers, header.clone(), id);
