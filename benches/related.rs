@@ -20,15 +20,8 @@ const EMBEDDED: &str = "/tickets?order=updated_at.desc&limit=25\
 const INCLUDED: &str =
     "/tickets?order=updated_at.desc&limit=25&include=contacts,messages,notes,events";
 
-fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(run());
-}
-
-async fn run() {
+#[tokio::main]
+async fn main() {
     let database = Database::empty().await;
     let (mut loader, connection) = tokio_postgres::connect(&database.url, tokio_postgres::NoTls)
         .await

@@ -38,15 +38,8 @@ const RIGHTS: &str = "
 const BARE: &str = "select id, organization_id, title, body, status, priority, assignee, reporter,
     created_at, updated_at, tags, meta from item order by id limit $1";
 
-fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(run());
-}
-
-async fn run() {
+#[tokio::main]
+async fn main() {
     let database = Database::empty().await;
     let admin = database.connect().await;
     for sql in [&item::sql(100_000), "vacuum analyze item", RIGHTS] {

@@ -59,15 +59,8 @@ enum Kind {
     ReadCompressed,
 }
 
-fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(run());
-}
-
-async fn run() {
+#[tokio::main]
+async fn main() {
     raise_open_files();
     let database = Database::empty().await;
     let admin = database.connect().await;
