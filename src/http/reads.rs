@@ -87,7 +87,7 @@ pub(super) async fn item(
 }
 
 async fn read(target: Target, head: Head, reads: &Reads) -> Answered {
-    let (Caller { identity, .. }, preferences, _) = reads.begin(&head)?;
+    let (Caller { identity, .. }, preferences, media) = reads.begin(&head)?;
     let asynchronous = &reads.asynchronous;
     if let Some(id) = asynchronous.asked(&head, &preferences)? {
         return asynchronous
@@ -99,28 +99,40 @@ async fn read(target: Target, head: Head, reads: &Reads) -> Answered {
         // keep.
         Preferences::read(&head)?;
     }
-    undisturbed(reads, &head, &identity, &target).await
+    undisturbed(reads, &head, &identity, &target, media).await
 }
 
 /// The answer to a read at once, which is planned and read again where something got in the way: the
 /// schema or the caller's rights changed after it was planned, or PostgreSQL gave it up for another
 /// transaction. Nothing was written, so the caller need not hear of it.
-async fn undisturbed(reads: &Reads, head: &Head, identity: &Identity, target: &Target) -> Answered {
-    for _ in 1..READS_MAX {
-        match at_once(reads, head, identity, target).await {
-            Err(refusal) if refusal.kind() == Kind::Conflict => {}
+async fn undisturbed(
+    reads: &Reads,
+    head: &Head,
+    identity: &Identity,
+    target: &Target,
+    media: Media,
+) -> Answered {
+    let mut attempt = 1;
+    loop {
+        match at_once(reads, head, identity, target, media).await {
+            Err(refusal) if refusal.kind() == Kind::Conflict && attempt < READS_MAX => attempt += 1,
             answered => return answered,
         }
     }
-    at_once(reads, head, identity, target).await
 }
 
-async fn at_once(reads: &Reads, head: &Head, identity: &Identity, target: &Target) -> Answered {
+async fn at_once(
+    reads: &Reads,
+    head: &Head,
+    identity: &Identity,
+    target: &Target,
+    media: Media,
+) -> Answered {
     let access = reads.database.access(&identity.role).await?;
     let query = target.query(&access, &head.query)?;
     match target.id {
         None => answer(reads, head, identity, query, target.resource.raw()).await,
-        Some(_) => one(reads, head, identity, query).await,
+        Some(_) => one(reads, head, identity, query, media).await,
     }
 }
 
@@ -265,8 +277,13 @@ pub(super) fn following(resource: &str, query: &str, token: &str, limit: Option<
 }
 
 /// Answers with one row, in the state that the caller wants it in.
-async fn one(reads: &Reads, head: &Head, identity: &Identity, query: Query) -> Answered {
-    let media = Media::read(head)?;
+async fn one(
+    reads: &Reads,
+    head: &Head,
+    identity: &Identity,
+    query: Query,
+    media: Media,
+) -> Answered {
     let wanted = conditions::if_match(head)?;
     let unless = conditions::if_none_match(head)?;
     let several = query.includes() || query.has_keys();
