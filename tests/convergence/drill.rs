@@ -13,7 +13,7 @@ use super::{
     schema,
     wire::{Tamper, Wire},
 };
-use crate::support::{Client, Database, Transport, cluster, server::SECRET, token_of};
+use crate::support::{Client, Database, Transport, cluster, server::SECRET, token_of, until};
 use rowcast::server::{Running, Server};
 use std::{
     sync::{
@@ -113,12 +113,10 @@ impl Range {
         let pause = || tokio::time::sleep(Duration::from_millis(60));
         let announced = |resource| self.feed.lock().unwrap().announced(resource);
         let told = async |resource, changes: usize| {
-            let deadline = tokio::time::Instant::now() + 6 * PATIENCE;
-            while announced(resource) < changes {
-                let now = tokio::time::Instant::now();
-                assert!(now < deadline, "changes of {resource} are not announced");
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            until("the feed announces them", async || {
+                announced(resource) >= changes
+            })
+            .await;
         };
         for organization in [1, 2] {
             let before = announced("entries");
