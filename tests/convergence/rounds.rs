@@ -26,6 +26,9 @@ pub(super) fn config(database: &Database) -> Config {
     config.database.default_role = Some(schema::ROLE.to_owned());
     config.auth.jwt_secret = Some(SECRET.into());
     config.limits.ping_ms = 400;
+    // A poll that was given up may arrive after the end of its channel, and makes one of that name. It
+    // has to have ended by the time in which everything has to be gone.
+    config.limits.channel_idle_ms = 20_000;
     config
 }
 
